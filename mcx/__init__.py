@@ -1,0 +1,54 @@
+"""mcx: multicomplex arrays. Plain NumPy code yields machine-precision derivatives of any order."""
+
+from mcx import dispatch, rules
+from mcx.array import Multicomplex, unit
+from mcx.derivatives import (
+    csdd,
+    csdd2,
+    derivative,
+    directional,
+    finite_difference,
+    gradient,
+    hessian,
+    jacobian,
+    jvp,
+    taylor,
+)
+from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
+from mcx.linearize import Linearized, linearize
+from mcx.seeding import perturb, step
+from mcx.verbs import register_bilinear, register_linear
+
+__all__ = [
+    "AlgebraError",
+    "ImplicitConversionError",
+    "Linearized",
+    "Multicomplex",
+    "UnsupportedFunctionError",
+    "csdd",
+    "csdd2",
+    "derivative",
+    "directional",
+    "dispatch",
+    "finite_difference",
+    "gradient",
+    "hessian",
+    "jacobian",
+    "jvp",
+    "linearize",
+    "perturb",
+    "register_bilinear",
+    "register_linear",
+    "rules",
+    "step",
+    "taylor",
+    "unit",
+]
+
+
+def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mcx-multicomplex")
+    raise AttributeError(f"module 'mcx' has no attribute {name!r}")

@@ -1,0 +1,234 @@
+"""The recorder behind `mcx.linearize`: a function is run once, its tangent program kept.
+
+A `Recorded` is a first-order number whose tangent is not computed but written down: every verb
+leaves one small linear step on the `Tape`. The value it carries is a plain array, a Multicomplex or
+a Recorded of an outer tape, so recordings and derivatives nest. Values, branches and indices are
+constants of the program.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from mcx.dispatch import contains_number, is_number, value_of
+from mcx.errors import ImplicitConversionError
+from mcx.surface import Surface
+
+_serials = itertools.count(1)
+
+
+def buffer_of(x):
+    """Return the plain array that holds x."""
+    return x.buffer if is_number(x) else x
+
+
+def shares_memory(x, y) -> bool:
+    """Tell whether two results live in the same memory (one is a view of the other)."""
+    x, y = buffer_of(x), buffer_of(y)
+    return hasattr(x, "strides") and hasattr(y, "strides") and bool(np.may_share_memory(x, y))
+
+
+class _Storage:
+    """Memory that a Recorded and its views share: the value, and the slot of its tangent."""
+
+    __slots__ = ("kept", "number", "slot")
+
+    def __init__(self, number, slot: int | None, kept: bool = False):
+        self.number, self.slot, self.kept = number, slot, kept
+
+
+class Tape:
+    """Linear steps in the order they were recorded: out slot = step(tangents of in slots)."""
+
+    __slots__ = ("held", "rank", "slots", "steps")
+
+    def __init__(self):
+        self.steps: list[tuple] = []
+        self.held: dict[int, object] = {}
+        self.slots = 0
+        self.rank = next(_serials)
+
+    def new_slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def emit(self, number, step, operands) -> Recorded:
+        """Record a number whose tangent is step(tangents of the operands that have one)."""
+        slots = tuple(operand.slot for operand in operands)
+        if not slots or None in slots:
+            return self.constant(number)
+        out = self.new_slot()
+        self.steps.append((step, slots, out))
+        return Recorded(self, number, out)
+
+    def constant(self, number) -> Recorded:
+        """Return a number of this tape with tangent zero."""
+        return Recorded(self, number, None)
+
+    def hold(self, x):
+        """Keep an operand for the program: by reference, copied where others could write to it."""
+        if isinstance(x, Recorded) and x.tape is self:
+            x.storage.kept = True
+            x = x.number
+        elif isinstance(x, (list, tuple)):
+            return type(x)(self.hold(item) for item in x)
+        elif is_number(x):
+            x = x.copy()
+        elif isinstance(x, np.ndarray) and x.flags.writeable:
+            x = x.copy()
+        elif hasattr(x, "copy") and not isinstance(x, (np.ndarray, np.generic)):
+            x = x.copy()
+        buffer = buffer_of(x)
+        if hasattr(buffer, "nbytes"):
+            self.held[id(buffer)] = buffer
+        return x
+
+
+def _memory_order(array) -> tuple[int, ...]:
+    """Return the axes of an array from the largest stride to the smallest."""
+    return tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
+
+
+def _writable_copy(tangent, order):
+    """Return a copy laid out with the given axis order, so that views of it are views again."""
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    return np.transpose(np.transpose(tangent, order).copy(), inverse)
+
+
+class Recorded(Surface):
+    """A first-order number under recording. It is a view of its storage through `chain`."""
+
+    __slots__ = ("chain", "storage", "tape")
+
+    def __init__(self, tape: Tape, number, slot: int | None):
+        self.tape = tape
+        self.storage = _Storage(number, slot)
+        self.chain: tuple = ()
+
+    @property
+    def rank(self) -> int:
+        return self.tape.rank
+
+    @property
+    def number(self):
+        """The value: an array, or a number of an outer computation."""
+        number = self.storage.number
+        for view in self.chain:
+            number = view(number)
+        return number
+
+    @property
+    def slot(self) -> int | None:
+        """Slot of the tangent; None if it is zero. A view records itself when it is read."""
+        slot = self.storage.slot
+        if slot is None or not self.chain:
+            return slot
+        out, chain = self.tape.new_slot(), self.chain
+        self.tape.steps.append((lambda tangent: _follow(chain, tangent), (slot,), out))
+        return out
+
+    @property
+    def value(self):
+        """The value plane."""
+        return value_of(self.number)
+
+    @property
+    def buffer(self):
+        return buffer_of(self.number)
+
+    @property
+    def shape(self):
+        return np.shape(self.number)
+
+    @property
+    def dtype(self):
+        return self.number.dtype
+
+    @property
+    def order(self) -> int:
+        """1 more than the order of the value."""
+        return 1 + getattr(self.number, "order", 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the value."""
+        return self.number.nbytes
+
+    def view(self, function) -> Recorded:
+        """Return the view of this number that a function of its value and tangent makes."""
+        out = Recorded.__new__(Recorded)
+        out.tape, out.storage, out.chain = self.tape, self.storage, (*self.chain, function)
+        return out
+
+    def copy(self, order="C"):
+        """Return a copy on a buffer of its own."""
+        return np.copy(self, order=order)
+
+    def __getitem__(self, index):
+        if contains_number(index):
+            raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
+        index = _frozen(index)
+        number = self.number[index]
+        if shares_memory(number, self.number):
+            return self.view(lambda x: x[index])
+        return self.tape.emit(number, lambda tangent: tangent[index], (self,))
+
+    def __setitem__(self, index, item):
+        index = _frozen(index)
+        storage, tape, chain = self.storage, self.tape, self.chain
+        if is_number(item) and item.rank > self.rank:
+            raise ImplicitConversionError(
+                "assignment: the item is recorded by an inner linearize, the target is not; make "
+                "the target with np.zeros_like of the item"
+            )
+        recorded = isinstance(item, Recorded) and item.tape is tape
+        source = item.slot if recorded else None
+        if storage.kept:
+            storage.number, storage.kept = storage.number.copy(), False
+        self.number[index] = item.number if recorded else item
+        before = storage.slot
+        if before is None and source is None:
+            return
+        step = Assignment(chain, index, storage.number, before is not None, source is not None)
+        storage.slot = tape.new_slot()
+        slots = tuple(s for s in (before, source) if s is not None)
+        tape.steps.append((step, slots, storage.slot))
+
+    def __repr__(self) -> str:
+        return f"Recorded(shape={self.shape}, dtype={self.dtype},\n  value={self.value})"
+
+
+class Assignment:
+    """The step of target[index] = item: the tangent of the item, or 0, put into a copy."""
+
+    def __init__(self, chain, index, number, has_base: bool, has_item: bool):
+        self.chain, self.index = chain, index
+        self.shape, self.order = np.shape(number), _memory_order(value_of(number))
+        self.has_base, self.has_item = has_base, has_item
+        self.in_place = False  # set where no one else reads the tangent of the target
+
+    def __call__(self, *tangents):
+        item = tangents[-1] if self.has_item else 0
+        if not self.has_base:
+            base = np.zeros_like(item, shape=self.shape)
+        elif self.in_place:
+            base = tangents[0]
+        else:
+            base = _writable_copy(tangents[0], self.order)
+        _follow(self.chain, base)[self.index] = item
+        return base
+
+
+def _follow(chain, x):
+    for view in chain:
+        x = view(x)
+    return x
+
+
+def _frozen(index):
+    """Return an index with copies of its arrays: indices are constants of the program."""
+    if isinstance(index, tuple):
+        return tuple(_frozen(item) for item in index)
+    return index.copy() if isinstance(index, np.ndarray) else index

@@ -1,0 +1,6 @@
+"""The rules: tables by chapter of the NumPy reference. Importing this package fills the registry."""
+
+from mcx.rules import arithmetic, creation, logic, products, reductions, shaping
+from mcx.rules.refused import NOT_YET
+
+__all__ = ["NOT_YET", "arithmetic", "creation", "logic", "products", "reductions", "shaping"]

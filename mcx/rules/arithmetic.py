@@ -1,0 +1,216 @@
+"""Elementwise mathematics: arithmetic, powers, exponentials, trigonometry, roundings, extrema."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mcx import exact, series
+from mcx.dispatch import is_number, register, value_of
+from mcx.planes import multiply
+from mcx.verbs import (
+    Analytic,
+    Composed,
+    Constant,
+    Divide,
+    Linear,
+    Multilinear,
+    Selection,
+    Sum,
+    primitive,
+)
+
+ANALYTIC = {
+    np.exp: series.exponential,
+    np.exp2: series.exponential2,
+    np.expm1: series.expm1,
+    np.log: series.logarithm(1.0),
+    np.log2: series.logarithm(math.log(2.0)),
+    np.log10: series.logarithm(math.log(10.0)),
+    np.log1p: series.log1p,
+    np.sqrt: series.root(0.5),
+    np.cbrt: series.root(1.0 / 3.0),
+    np.square: series.square,
+    np.reciprocal: series.reciprocal,
+    np.sin: series.sine,
+    np.cos: series.cosine,
+    np.tan: series.tangent,
+    np.sinh: series.hyperbolic_sine,
+    np.cosh: series.hyperbolic_cosine,
+    np.tanh: series.hyperbolic_tangent,
+    np.arcsin: series.arcsine,
+    np.arccos: series.arccosine,
+    np.arctan: series.arctangent,
+    np.arcsinh: series.hyperbolic_arcsine,
+    np.arccosh: series.hyperbolic_arccosine,
+    np.arctanh: series.hyperbolic_arctangent,
+}
+for _func, _series in ANALYTIC.items():
+    register(_func, Analytic(_series, exact.FUNCTIONS.get(_func)))
+
+LINEAR = (
+    np.positive, np.negative, np.conjugate, np.real, np.imag,
+    np.deg2rad, np.rad2deg, np.degrees, np.radians, np.ldexp,
+)  # fmt: skip
+for _func in LINEAR:
+    register(_func, Linear((0,)))
+
+CONSTANT = (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.floor_divide,
+            np.round, np.around, np.fix)  # fmt: skip
+for _func in dict.fromkeys(CONSTANT):
+    register(_func, Constant())
+
+register(np.add, Sum(1))
+register(np.subtract, Sum(-1))
+register(np.multiply, Multilinear((0, 1), elementwise=multiply))
+register(np.divide, Divide())
+
+softplus = primitive(
+    lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n))
+)
+
+
+def _power(x, p):
+    """x^p: by the binomial series at a plain p, by e^(p·log x) around the value otherwise."""
+    if not is_number(p):
+        return _plain_power(x, p)
+    base, exponent = value_of(x), value_of(p)
+    zero = base == 0
+    safe = np.where(zero, 1, base)
+    argument = (p - exponent) * np.log(safe)
+    if is_number(x):
+        argument = argument + p * np.log(np.where(zero, 1, x) / safe)
+        at_zero = np.power(x, np.where(zero, exponent, 1))
+    else:
+        at_zero = np.where(exponent > 0, 0.0, np.nan)
+    with np.errstate(divide="ignore"):
+        size = np.power(base, exponent)
+    return np.where(zero, at_zero, np.exp(argument) * np.where(zero, 1, size))
+
+
+def _plain_power(x, p):
+    rule = Analytic(
+        lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p)
+    )
+    shape = np.broadcast_shapes(np.shape(x), np.shape(p))
+    x = x if np.shape(x) == shape else np.broadcast_to(x, shape)
+    return rule.apply(lambda a: np.power(a, p), (x,), {})
+
+
+def _hypot(x, y):
+    r = np.hypot(value_of(x), value_of(y))
+    zero = r == 0
+    scale = np.where(zero, 1, r)
+    u, v = x / scale, y / scale
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, u * u + v * v)) * r)
+
+
+def _arctan2(y, x):
+    b, a = value_of(y), value_of(x)
+    r = np.hypot(a, b)
+    cos, sin = a / r, b / r
+    return np.arctan((cos * y - sin * x) / (cos * x + sin * y))
+
+
+def _logaddexp(x, y, unit: float = 1.0):
+    """Larger + softplus(smaller − larger), in units of `unit`."""
+    first = value_of(x) >= value_of(y)
+    large, small = np.where(first, x, y), np.where(first, y, x)
+    return large + softplus((small - large) * unit) / unit
+
+
+def _fmod(x, y):
+    return x - np.trunc(value_of(x) / value_of(y)) * y
+
+
+def _remainder(x, y):
+    return x - np.floor_divide(value_of(x), value_of(y)) * y
+
+
+def _float_power(x, p):
+    wide = [n.astype(np.result_type(n.dtype, np.float64)) if is_number(n) else n for n in (x, p)]
+    return np.power(*wide)
+
+
+COMPOSED = {
+    np.power: _power,
+    np.hypot: _hypot,
+    np.arctan2: _arctan2,
+    np.logaddexp: _logaddexp,
+    np.logaddexp2: lambda x, y: _logaddexp(x, y, math.log(2.0)),
+    np.fmod: _fmod,
+    np.remainder: _remainder,
+    np.float_power: _float_power,
+}
+for _func, _formula in COMPOSED.items():
+    register(_func, Composed(_formula))
+
+
+def _winner(better):
+    """Return the choice of a binary extremum: NumPy's winner, the first operand at ties."""
+
+    def choose(a, b):
+        first = better(a, b)
+        return lambda u, v: np.where(first, u, v)
+
+    return choose
+
+
+def _absolute(a):
+    """|z| = sign(a)·z at the value a, 0 at 0."""
+    sign = np.sign(a)
+    return lambda u: sign * u
+
+
+def _copysign(a, b):
+    same = np.signbit(a) == np.signbit(b)
+    return lambda u: np.where(same, u, -u)
+
+
+def _clip(a, a_min=None, a_max=None, *, min=None, max=None):  # noqa: A002 - NumPy's names
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    below = False if low is None else ~(a >= low)
+    above = False if high is None else ~(np.where(below, low, a) <= high)
+
+    def pick(u, v=0.0, w=0.0):
+        return np.where(above, 0.0 if w is None else w, np.where(below, 0.0 if v is None else v, u))
+
+    return pick
+
+
+def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    finite = np.isfinite(x)
+    return lambda u: np.where(finite, u, 0)
+
+
+SELECTIONS = {
+    np.maximum: ((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
+    np.minimum: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
+    np.fmax: ((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
+    np.fmin: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
+    np.absolute: ((0,), _absolute),
+    np.fabs: ((0,), _absolute),
+    np.copysign: ((0,), _copysign),
+    np.clip: ((0, 1, 2), _clip),
+    np.nan_to_num: ((0,), _nan_to_num),
+    np.where: ((1, 2), lambda condition, x=0, y=0: lambda u, v: np.where(condition, u, v)),
+}
+for _func, (_operands, _choose) in SELECTIONS.items():
+    register(_func, Selection(_operands, _choose))
+
+
+class _Pair(Composed):
+    """Functions with two results, each by a function of its own."""
+
+    def apply(self, func, args, kwargs, like=None):
+        return self.formula(*args, **kwargs)
+
+
+def _modf(x):
+    whole = np.trunc(x)
+    return x - value_of(whole), whole
+
+
+register(np.divmod, _Pair(lambda x, y: (np.floor_divide(x, y), np.remainder(x, y))))
+register(np.modf, _Pair(_modf))

@@ -1,0 +1,171 @@
+"""Putting perturbations into arguments and reading them from results."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mcx.algebra import Algebra, Factor, algebra_of, unit_factor, without
+from mcx.array import Multicomplex, coefficients
+from mcx.dispatch import is_number
+from mcx.errors import AlgebraError
+from mcx.record import Recorded
+
+
+def as_point(x, what: str = "x"):
+    """Return x as an array of coefficients, a number as it is."""
+    return x if is_number(x) else coefficients(x, what)
+
+
+def as_direction(p, x, what: str):
+    """Return a direction as an array of coefficients of the shape of x.
+
+    Raises
+    ------
+    ValueError
+        If its shape is not that of x.
+    """
+    p = as_point(p, what)
+    if np.shape(p) != np.shape(x):
+        raise ValueError(
+            f"{what}: expected shape {np.shape(x)}, got {np.shape(p)}; a direction has the shape of "
+            "x (np.ones_like(x) perturbs every element by itself)"
+        )
+    return p
+
+
+def seeded(x, algebra: Algebra, directions: dict):
+    """Return x + Σ p_k t^(plane k) over an algebra, for directions {plane: p}.
+
+    Parameters
+    ----------
+    x : array or number
+    algebra : Algebra
+        What the perturbations are over; a number x is extended by it.
+    directions : dict of int to array or number
+        All of the shape of x.
+    """
+    if not is_number(x) and not any(is_number(p) for p in directions.values()):
+        dtype = np.result_type(x.dtype, *(p.dtype for p in directions.values()))
+        planes = np.zeros_like(x, shape=(algebra.size, *x.shape), dtype=dtype)
+        planes[0, ...] = x
+        for k, p in directions.items():
+            planes[k, ...] = p
+        return Multicomplex(planes, algebra)
+    total = x
+    for k, p in directions.items():
+        generator = np.zeros(algebra.size, dtype=p.dtype)
+        generator[k] = 1
+        total = total + p * Multicomplex(generator, algebra)
+    return total
+
+
+def coefficient(y, factor: Factor, index: int):
+    """Return the coefficient of one multi-index of a factor: a number over the other factors."""
+    if isinstance(y, Recorded):
+        number = coefficient(y.number, factor, index)
+        return y.tape.emit(number, lambda tangent: coefficient(tangent, factor, index), (y,))
+    if not isinstance(y, Multicomplex):
+        y = as_point(y, "the result of f")
+        return y + 0 if index == 0 else np.zeros_like(y)
+    if factor not in y.algebra.factors:
+        return y.copy() if index == 0 else np.zeros_like(y)
+    factors = y.algebra.factors
+    place = factors.index(factor)
+    sizes = [len(f.indices) for f in factors]
+    inner = math.prod(sizes[:place])
+    planes = y.planes.reshape(-1, sizes[place], inner, *y.shape)[:, index]
+    rest = without(y.algebra, factor)
+    if not rest.factors:
+        return planes[0, 0]
+    return Multicomplex(planes.reshape(rest.size, *y.shape), rest)
+
+
+def step(dtype, order: int) -> float:
+    """Return the automatic step of the exact reading for a dtype and an order.
+
+    The largest power of two with h² ≤ eps/8, so that the square of a unit is lost to rounding;
+    lowered where needed only as far as hⁿ stays at least tiny/eps, so that planes keep their digits.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of the coefficients.
+    order : int
+        The n of Cⁿ, at least 1.
+
+    Raises
+    ------
+    AlgebraError
+        If no step satisfies both (float32 from order 7 or so).
+
+    Examples
+    --------
+    >>> import mcx, numpy as np
+    >>> mcx.step(np.float64, 2) == 2.0**-28
+    True
+    """
+    if order < 1:
+        raise AlgebraError(f"step: order: expected at least 1, got {order}")
+    info = np.finfo(dtype)
+    h = 2.0 ** math.floor(math.log2(float(info.eps) / 8) / 2)
+    if h**order < float(info.tiny) / float(info.eps):
+        raise AlgebraError(
+            f"step: no h for order {order} in {np.dtype(dtype)}: h**2 <= eps/8 gives h = {h:.3g} and "
+            "h**order below tiny/eps; use float64, a lower order, or the limit algebra (no h)"
+        )
+    return h
+
+
+def perturb(x, *directions, h=None):
+    """Return x + p_1 i_1 + p_2 i_2 + …, over the units given by position.
+
+    In the limit algebra (the default) i_k² = 0: `z.im(1, 2)` of a result is the mixed derivative
+    itself. With `h`, the exact reading i_k² = −1 and x + h p_1 i_1 + …, the literal multicomplex
+    step: divide `z.im(1, 2)` by h².
+
+    Parameters
+    ----------
+    x : array_like, float or complex, or Multicomplex
+        The point. Integers are promoted to float64.
+    *directions : array_like of the shape of x, or None
+        Direction of unit i_1, i_2, …; None skips a unit.
+    h : float or "auto", optional
+        Step of the exact reading; "auto" is `mcx.step` of the dtype and order.
+
+    Returns
+    -------
+    Multicomplex
+
+    Raises
+    ------
+    ValueError
+        If no direction is given, a direction has another shape, or h is not positive.
+    TypeError
+        For dtypes other than float32, float64, complex64, complex128 and integers.
+    AlgebraError
+        If no automatic step exists.
+
+    Examples
+    --------
+    Mixed partial derivative of x·y² (eq. 7 of Shen et al. 2020):
+
+    >>> import mcx
+    >>> x, y = mcx.perturb(3.0, 1.0, None), mcx.perturb(2.0, None, 1.0)
+    >>> float((x * y**2).im(1, 2))
+    4.0
+    """
+    x = as_point(x)
+    given = {k: p for k, p in enumerate(directions, 1) if p is not None}
+    if not given:
+        raise ValueError("perturb: expected at least one direction (order 1), got none")
+    given = {k: as_direction(p, x, f"direction {k}") for k, p in given.items()}
+    if h is not None:
+        h = step(np.result_type(x.dtype, *(p.dtype for p in given.values())), len(directions)) \
+            if h == "auto" else float(h)
+        if not h > 0:
+            raise ValueError(f"perturb: h: expected a positive step or 'auto', got {h}")
+        given = {k: p * h for k, p in given.items()}
+    algebra = algebra_of(tuple(unit_factor(k) for k in given), exact=h is not None)
+    return seeded(x, algebra, {1 << place: p for place, p in enumerate(given.values())})

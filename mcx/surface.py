@@ -1,0 +1,201 @@
+"""The public surface of `numpy.ndarray`, as a table, for everything that dispatches.
+
+A method is either the NumPy function of the same meaning, or refused with its remedy. `Multicomplex`
+and the recorder's numbers share it; what depends on how planes are stored is theirs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from mcx import dispatch
+from mcx.dispatch import Number
+from mcx.errors import ImplicitConversionError, UnsupportedFunctionError
+
+EXIT = "take z.value for the value plane, z.im(1) for a derivative, z.planes for the coefficients"
+
+# Methods that are the NumPy function of the same name with the array first.
+_FUNCTIONS = (
+    "all any argmax argmin argpartition argsort choose clip compress conj conjugate cumprod cumsum "
+    "diagonal dot max mean min nonzero prod ravel repeat round searchsorted squeeze std sum "
+    "swapaxes take trace var"
+).split()
+
+_REFUSED = {
+    **dict.fromkeys(
+        ("item", "tolist", "tobytes", "tofile", "dump", "dumps", "data", "ctypes"),
+        f"would drop the derivative planes; {EXIT}",
+    ),
+    **dict.fromkeys(
+        ("view", "getfield", "setfield", "byteswap", "to_device"),
+        "reinterprets memory, which has no meaning for planes; use z.astype or z.planes",
+    ),
+    **dict.fromkeys(
+        ("sort", "partition", "put", "resize"),
+        "works in place, which has no rule yet; use the function np.{name} or indexing",
+    ),
+    "setflags": "the flags are those of the value plane; use z.copy() for a writeable number",
+    "flat": "iterates over elements without dispatch; use z.ravel()",
+    "base": "the memory belongs to the plane buffer; see z.planes.base",
+}
+
+
+def _delegate(name):
+    func = getattr(np, "conjugate" if name == "conj" else name)
+
+    def method(self, *args, **kwargs):
+        return func(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"Return np.{func.__name__}(self, ...)."
+    return method
+
+
+def _refuse(name, reason):
+    message = f"Multicomplex.{name}: {reason.format(name=name)}."
+
+    def refused(self):
+        raise UnsupportedFunctionError(message)
+
+    return property(refused, doc=f"Refused: {reason.format(name=name)}.")
+
+
+def _convert(name):
+    def refused(self, *args, **kwargs):
+        raise ImplicitConversionError(
+            f"{name} of a Multicomplex of order {self.order}, shape {self.shape}, would drop its "
+            f"derivative planes; {EXIT}. To build an array of numbers use np.stack([z0, 1.0]) or "
+            "np.zeros_like(z) and assignment"
+        )
+
+    return refused
+
+
+class Surface(Number, NDArrayOperatorsMixin):
+    """Operators, methods and refusals; a subclass gives storage, `value`, indexing and `order`."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+    __hash__ = None
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return dispatch.call_ufunc(self, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        return dispatch.call_function(self, func, types, args, kwargs)
+
+    __array__ = _convert("conversion to a plain array (np.asarray, np.array)")
+    __float__ = _convert("float()")
+    __int__ = _convert("int()")
+    __complex__ = _convert("complex()")
+    __index__ = _convert("use as an index (operator.index)")
+
+    def __bool__(self):
+        return bool(dispatch.value_of(self))
+
+    def __len__(self):
+        if not self.ndim:
+            raise TypeError("len() of a Multicomplex of shape (): expected at least one axis")
+        return self.shape[0]
+
+    def __iter__(self):
+        if not self.ndim:
+            raise TypeError("iteration over a Multicomplex of shape (): expected at least one axis")
+        return (self[k] for k in range(self.shape[0]))
+
+    def __contains__(self, item):
+        return bool(np.any(dispatch.value_of(self) == dispatch.value_of(item)))
+
+    def __pow__(self, exponent):
+        special = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
+        return special(self) if special else np.power(self, exponent)
+
+    def __ipow__(self, exponent):
+        self[...] = self**exponent
+        return self
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def strides(self):
+        """Strides of the value plane, in bytes."""
+        return dispatch.value_of(self).strides
+
+    @property
+    def flags(self):
+        """Flags of the value plane."""
+        return dispatch.value_of(self).flags
+
+    @property
+    def device(self):
+        """Device of the buffer."""
+        return self.buffer.device
+
+    @property
+    def T(self):  # noqa: N802 - NumPy's name
+        return np.transpose(self)
+
+    @property
+    def mT(self):  # noqa: N802 - NumPy's name
+        return np.matrix_transpose(self)
+
+    @property
+    def real(self):
+        """Real part of the coefficients (a Multicomplex, unlike z.value)."""
+        return np.real(self)
+
+    @property
+    def imag(self):
+        """Imaginary part of the coefficients (a Multicomplex: zeros if they are real)."""
+        return np.imag(self)
+
+    def reshape(self, *shape, **kwargs):
+        """Return np.reshape(self, shape)."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **kwargs)
+
+    def transpose(self, *axes):
+        """Return np.transpose(self, axes)."""
+        if not axes or axes[0] is None:
+            return np.transpose(self)
+        return np.transpose(self, axes[0] if isinstance(axes[0], (tuple, list)) else axes)
+
+    def flatten(self, order="C"):
+        """Return a flattened copy."""
+        return np.ravel(self, order=order).copy()
+
+    def astype(self, dtype, **kwargs):
+        """Return the number with coefficients of another floating-point type."""
+        from mcx.rules.shaping import cast  # the rules import this module
+
+        return cast(self, dtype, **kwargs)
+
+    def fill(self, value):
+        """Assign a value to every element."""
+        self[...] = value
+
+
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+
+for _name in _FUNCTIONS:
+    setattr(Surface, _name, _delegate(_name))
+for _name, _reason in _REFUSED.items():
+    setattr(Surface, _name, _refuse(_name, _reason))

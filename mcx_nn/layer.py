@@ -1,0 +1,78 @@
+"""What a layer is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+# An ndarray, a device array or a Multicomplex: layers never ask which.
+Array = Any
+Backward = Callable[[Array], tuple[Array | None, dict[str, Array]]]
+
+
+class Layer:
+    """A differentiable function with named parameters; subclasses override `forward`.
+
+    y = f(params, x), and with an incoming gradient dy = ∂L/∂y the layer returns dx = ∂L/∂x and
+    ∂L/∂params. A layer holds its hyperparameters and nothing else: parameters come in as a dict,
+    what the backward pass needs lives in the closure that `forward` returns, and neither pass
+    changes an array it was given.
+
+    Shape letters: B batch, I inputs, O outputs, H W image height and width, C channels.
+
+    Examples
+    --------
+    >>> class Scale(Layer):
+    ...     parameters = {"factor": ()}
+    ...     def init(self, rng):
+    ...         return {"factor": np.ones(())}
+    ...     def forward(self, params, x, context):
+    ...         factor = params["factor"]
+    ...         return factor * x, lambda dy: (factor * dy, {"factor": (x * dy).sum()})
+    >>> y, backward = Scale().forward({"factor": 3.0}, np.array([1.0, 2.0]), {})
+    >>> y
+    array([3., 6.])
+    >>> backward(np.ones(2))
+    (array([3., 3.]), {'factor': np.float64(3.0)})
+    """
+
+    @property
+    def parameters(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the parameters by name."""
+        return {}
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw initial parameters.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The only source of randomness.
+
+        Returns
+        -------
+        dict of str to ndarray of float64
+        """
+        return {}
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, context: Mapping[str, Any]
+    ) -> tuple[Array, Backward]:
+        """Compute the output and the function that propagates a gradient back.
+
+        Parameters
+        ----------
+        params : mapping of str to array
+            One array per name in `parameters`.
+        x : (B, ...) array
+        context : mapping, read only
+            What is neither parameter nor input. `"constant_input": True` says that nobody needs
+            dx, because x is data: a layer may then return None for it.
+
+        Returns
+        -------
+        y : (B, ...) array
+        backward : callable
+            ``backward(dy) -> (dx, grads)``, grads a dict with the names of `parameters`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.forward")

@@ -1,0 +1,39 @@
+"""Second-order training: an objective, the Newton-Krylov trainer, baselines and `fit`.
+
+A method is *curvature operator x Krylov solver x globalization*, one file each: `hessian`, `cg`,
+`taylor_ratio` and `armijo`; `newton_krylov` puts them together. Everything works on one flat
+vector w of float32 or float64, which is never mutated.
+"""
+
+from mcx_optim.adam import Adam
+from mcx_optim.cg import truncated_cg
+from mcx_optim.counts import Counts
+from mcx_optim.errors import NonDeterministicError, NonFiniteError
+from mcx_optim.fit import FitResult, fit
+from mcx_optim.hessian import Hessian
+from mcx_optim.history import History
+from mcx_optim.krylov import KrylovResult, Status
+from mcx_optim.newton_krylov import NewtonKrylov
+from mcx_optim.objective import Objective
+from mcx_optim.progress import ProgressBar
+from mcx_optim.sgd import SGD
+from mcx_optim.step_info import StepInfo
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Counts",
+    "FitResult",
+    "Hessian",
+    "History",
+    "KrylovResult",
+    "NewtonKrylov",
+    "NonDeterministicError",
+    "NonFiniteError",
+    "Objective",
+    "ProgressBar",
+    "Status",
+    "StepInfo",
+    "fit",
+    "truncated_cg",
+]

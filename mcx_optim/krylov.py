@@ -1,0 +1,53 @@
+"""What every Krylov solver of A x = b returns."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Status(Enum):
+    """Why a Krylov solver stopped; the value is the message."""
+
+    CONVERGED = "the residual met the tolerance"
+    MAX_ITERATIONS = (
+        "the iteration limit was reached before the tolerance; raise max_iterations, loosen "
+        "tolerance, or take the step as it is"
+    )
+    NEGATIVE_CURVATURE = (
+        "a direction of negative curvature was met; the step up to it is sound, a larger batch "
+        "tells whether the curvature is real"
+    )
+    FLAT = (
+        "the operator has no curvature along the right-hand side, which is returned as the "
+        "direction; its length has no meaning, choose it by a line search"
+    )
+    ZERO_RIGHT_HAND_SIDE = "the right-hand side is zero, so x = 0 solves the system"
+    NON_FINITE = (
+        "a product with the operator was not finite; the last finite step is returned, look for "
+        "overflow in the model or reduce the scale of w"
+    )
+
+
+@dataclass(frozen=True)
+class KrylovResult:
+    """Solution of a Krylov solver.
+
+    Attributes
+    ----------
+    x : array (P,)
+        Approximate solution of A x = b.
+    curvature : float
+        xᵀAx, free from the residual.
+    residual_norm : float
+        ‖b - A x‖.
+    iterations : int
+        Products A p that were formed.
+    status : Status
+        Why the solver stopped.
+    """
+
+    x: Any
+    curvature: float
+    residual_norm: float
+    iterations: int
+    status: Status

@@ -1,0 +1,106 @@
+"""Globalization: the step size that keeps the second-order Taylor expansion true."""
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """A step size γ, the loss f(w + γΔ), its Taylor ratio, and how it was found."""
+
+    gamma: float
+    loss: float
+    eta: float
+    trials: int
+    accepted: bool
+
+
+def taylor_ratio(loss, new_loss, model):
+    """Return η = |(f(w+γΔ) - f(w) - E_Q)/(f(w+γΔ) - f(w))|, the Taylor error per loss change.
+
+    Parameters
+    ----------
+    loss, new_loss : float
+        f(w) and f(w+γΔ), of one batch.
+    model : float
+        E_Q = γ g·Δ + ½ γ² ΔᵀHΔ with g and H of the same batch.
+
+    Returns
+    -------
+    float
+        η; infinite where f(w+γΔ) is not finite or equals f(w).
+
+    References
+    ----------
+    Shen et al. (2020), equation 13.
+
+    Examples
+    --------
+    >>> taylor_ratio(2.0, 1.0, -0.5)
+    0.5
+    """
+    change = new_loss - loss
+    if change == 0.0 or not math.isfinite(change):
+        return math.inf
+    return abs((change - model) / change)
+
+
+def taylor_ratio_step(loss_at, loss, slope, curvature, *, eta, eps, max_trials=10):
+    """Choose γ in (0, 1] such that the Taylor ratio is at most η̃.
+
+    γ = 1 if that has η ≤ η̃. Otherwise γ ← √(0.75 η̃/η), exact where η ∝ γ² (the error is of third
+    order), then halving above η̃ and 1.5 times below η̃/2. Where E_Q < 0, η ≤ η̃ < 1 implies
+    f(w+γΔ) < f(w). A predicted change that rounding hides, |E_Q| < 10 eps |f|/η̃, accepts γ = 1
+    without a test, except that the loss must not rise by more than that bound.
+
+    Parameters
+    ----------
+    loss_at : callable
+        γ -> f(w + γΔ), which may be non-finite.
+    loss, slope, curvature : float
+        f(w), g·Δ < 0 and ΔᵀHΔ of the same batch, with g·Δ + ½ΔᵀHΔ < 0.
+    eta : float
+        Bound η̃.
+    eps : float
+        Machine epsilon of the loss.
+    max_trials : int
+        Largest number of evaluations of `loss_at`.
+
+    Returns
+    -------
+    StepSize
+        The step; `accepted` is False if no trial met η̃, and then it is the trial with the lowest
+        loss below f(w), or γ = 0 if there was none.
+
+    References
+    ----------
+    Shen et al. (2020), Algorithm 1, lines 33-46; the first reduction is this library's.
+
+    Examples
+    --------
+    >>> f = lambda w: w**2 + w**3
+    >>> step = taylor_ratio_step(lambda gamma: f(1 - 0.6 * gamma), 2.0, -3.0, 2.88, eta=0.05,
+    ...                          eps=2.2e-16)
+    >>> step.accepted, step.eta <= 0.05, round(step.gamma, 2), step.trials
+    (True, True, 0.51, 2)
+    """
+    noise = 10 * eps * abs(loss) / eta
+    best = StepSize(0.0, loss, math.inf, max_trials, accepted=False)
+    gamma, too_large = 1.0, math.inf
+    for trial in range(1, max_trials + 1):
+        new_loss = loss_at(gamma)
+        model = gamma * slope + gamma**2 * curvature / 2
+        ratio = taylor_ratio(loss, new_loss, model)
+        hidden = gamma == 1.0 and abs(model) < noise and new_loss - loss < noise
+        step = StepSize(gamma, new_loss, ratio, trial, accepted=hidden or ratio <= eta)
+        if step.accepted:
+            if gamma == 1.0 or ratio >= eta / 2 or 1.5 * gamma >= too_large:
+                return step
+            best, gamma = step, min(1.0, 1.5 * gamma)
+        elif best.accepted:
+            return replace(best, trials=trial)
+        else:
+            best = step if new_loss < best.loss else best
+            too_large = gamma
+            gamma *= 0.5 if trial > 1 else max(0.1, math.sqrt(0.75 * eta / ratio))
+    return replace(best, trials=max_trials)

@@ -1,0 +1,219 @@
+"""Slow oracles, independent of mcx: mpmath derivatives and the chain rule over set partitions.
+
+Derivatives come from Cauchy's integral formula, evaluated by the trapezoidal rule on a circle, in
+enough digits. Planes of f(z) come from Faà di Bruno's formula: the plane of a set T of units is the
+sum over all partitions of T of f^(number of blocks) times the product of the planes of the blocks.
+Everything is handed over in long double, whose exponent range holds every tail of float64.
+"""
+
+from functools import cache
+
+import mpmath
+import numpy as np
+from mpmath import mp
+
+POINTS = 32
+
+
+def to_longdouble(x):
+    """Return an mpmath number as long double."""
+    with mp.workdps(40):
+        return np.longdouble(mp.nstr(x, 25, min_fixed=1, max_fixed=0))
+
+
+@cache
+def _powers(points, order, dps):
+    """Return w^-k for half the points w of the unit circle (none real) and k = 0..order."""
+    with mp.workdps(dps):
+        circle = [mp.expjpi(mpmath.mpf(2 * j + 1) / points) for j in range(points)]
+        return circle, [[w**-k for k in range(order + 1)] for w in circle]
+
+
+def _cauchy(f, x, order, radius, dps):
+    """Return c_k r^k, k = 0..order, for the Taylor coefficients c_k of a real analytic f at x."""
+    circle, powers = _powers(POINTS, order, dps)
+    half = POINTS // 2
+    terms = [f(mp.mpc(x) + radius * w) for w in circle[:half]]
+    return [
+        2 * sum((t * w[k] for t, w in zip(terms, powers, strict=False)), mp.mpc(0)).real / POINTS
+        for k in range(order + 1)
+    ]
+
+
+def _cauchy2(f, x, y, order, radii, dps):
+    """Return c_ij r^i s^j, i + j ≤ order, for the Taylor coefficients of f at (x, y)."""
+    points = 24
+    circle, powers = _powers(points, order, dps)
+    inner = []
+    for v in circle[: points // 2]:
+        row = [f(x + radii[0] * u, y + radii[1] * v) for u in circle]
+        inner.append(
+            [sum(t * w[i] for t, w in zip(row, powers, strict=True)) for i in range(order + 1)]
+        )
+    return [
+        2 * sum((r[i] * w[j] for r, w in zip(inner, powers, strict=False)), mp.mpc(0)).real
+        / points**2
+        for i, j in degrees(order)
+    ]  # fmt: skip
+
+
+def _resolved(compute, orders, digits):
+    """Return Taylor coefficients on which circles of two radii agree to 25 digits.
+
+    What lies below 10^(-0.75 digits) of the largest term, or below what aliasing adds to a term
+    (1e-35 of those of positive order), is zero within the digits carried.
+    """
+    with mp.workdps(digits):
+        found = []
+        ratio = mpmath.mpf("0.77")
+        one, two = compute(mpmath.mpf(1)), compute(ratio)
+        higher = max(abs(c) for c, k in zip(one, orders, strict=True) if k)
+        floor = max(mp.mpf(10) ** (-0.75 * digits) * max(map(abs, one)), mp.mpf("1e-35") * higher)
+        for a, b, k in zip(one, two, orders, strict=True):
+            b = b / ratio**k
+            if abs(a) > floor and abs(a - b) > mpmath.mpf(10) ** -25 * abs(b):
+                raise ArithmeticError(f"the oracle does not resolve order {k}; raise digits")
+            found.append(b if abs(a) > floor else mpmath.mpf(0))
+        return found
+
+
+@cache
+def derivatives(f, x, order, radius=1.0, digits=80):
+    """Return [f(x), f'(x), …, f^(order)(x)] as long doubles.
+
+    Parameters
+    ----------
+    f : function of one mpmath number, real on the real axis
+    x : float
+    order : int
+    radius : float
+        A distance within which f is analytic and does not vary by many orders of magnitude.
+    digits : int
+        Decimal digits carried; more where derivatives are that much smaller than the value.
+    """
+    r = mpmath.mpf(radius) / 16
+    found = _resolved(
+        lambda scale: _cauchy(f, x, order, scale * r, digits), list(range(order + 1)), digits
+    )
+    with mp.workdps(40):
+        found[0] = f(mp.mpf(x))
+        return [to_longdouble(c / r**k * mp.factorial(k)) for k, c in enumerate(found)]
+
+
+def degrees(order):
+    """Return all (i, j) with i + j ≤ order."""
+    return [(i, total - i) for total in range(order + 1) for i in range(total + 1)]
+
+
+@cache
+def partials(f, x, y, order, radii=(1.0, 1.0), digits=80):
+    """Return {(i, j): ∂x^i ∂y^j f(x, y)} for i + j ≤ order as long doubles."""
+    r, s = (mpmath.mpf(radius) / 48 for radius in radii)
+    orders = [i + j for i, j in degrees(order)]
+    found = _resolved(
+        lambda scale: _cauchy2(f, x, y, order, (scale * r, scale * s), digits), orders, digits
+    )
+    with mp.workdps(40):
+        return {
+            (i, j): to_longdouble(c / (r**i * s**j) * mp.factorial(i) * mp.factorial(j))
+            for (i, j), c in zip(degrees(order), found, strict=True)
+        }
+
+
+@cache
+def partitions(units):
+    """Return the partitions of a set of units, sets as bit masks: tuples of disjoint masks."""
+    if not units:
+        return ((),)
+    first = units & -units
+    rest = units ^ first
+    found, subset = [], rest
+    while True:
+        found += [(first | subset, *others) for others in partitions(rest ^ subset)]
+        if not subset:
+            return tuple(found)
+        subset = (subset - 1) & rest
+
+
+def chain(f, planes, x):
+    """Return the planes of f(z) and the scale of law 5, from derivatives and the planes of z.
+
+    Parameters
+    ----------
+    f : (orders + 1, *shape) long double, f^(k) at the value plane, one order more than z has
+    planes : (planes, *shape) long double, planes of z by bit mask
+    x : value plane
+
+    Returns
+    -------
+    expected, scale : (planes, *shape)
+        Error bounds are a multiple of eps times the scale
+        Σ_π (|f^(k)| + |x f^(k+1)|) Π |z_B| over the partitions π with k blocks B.
+    """
+    expected, scale = np.zeros_like(planes), np.zeros_like(planes)
+    for units in range(len(planes)):
+        for blocks in partitions(units):
+            k = len(blocks)
+            product = np.ones_like(planes[0])
+            for block in blocks:
+                product = product * planes[block]
+            expected[units] += f[k] * product
+            scale[units] += (abs(f[k]) + abs(x * f[k + 1])) * abs(product)
+    return expected, scale
+
+
+def chain2(f, left, right):
+    """Return the planes of f(z, w) and the scale of law 5, from partial derivatives.
+
+    Parameters
+    ----------
+    f : dict (i, j) -> array, ∂x^i ∂y^j f at the value planes, one order more than z and w have
+    left, right : (planes, *shape) long double, planes of z and w by bit mask
+    """
+    expected, scale = np.zeros_like(left), np.zeros_like(left)
+    x, y = left[0], right[0]
+    for units in range(len(left)):
+        for blocks in partitions(units):
+            n = len(blocks)
+            by_left = [np.ones_like(x)]  # coefficient of every count of blocks taken from z
+            by_left_abs = [np.ones_like(x)]
+            for block in blocks:
+                by_left = _times(by_left, left[block], right[block])
+                by_left_abs = _times(by_left_abs, abs(left[block]), abs(right[block]))
+            for i, (weight, weight_abs) in enumerate(zip(by_left, by_left_abs, strict=True)):
+                j = n - i
+                expected[units] += f[i, j] * weight
+                condition = abs(f[i, j]) + abs(x * f[i + 1, j]) + abs(y * f[i, j + 1])
+                scale[units] += condition * weight_abs
+    return expected, scale
+
+
+def _times(polynomial, x, y):
+    """Return the polynomial in t times (x t + y)."""
+    zero = np.zeros_like(x)
+    return [a * y + b * x for a, b in zip([*polynomial, zero], [zero, *polynomial], strict=True)]
+
+
+# Weights of the central difference of eighth order, at ±1, ±2, ±3, ±4 steps.
+WEIGHTS = [np.longdouble(n) / d for n, d in ((4, 5), (-1, 5), (4, 105), (-1, 280))]
+
+
+def along(f, step):
+    """Return d/dt f(t) at 0 for an array-valued f, by central differences of eighth order."""
+    terms = [w * (f(k * step) - f(-k * step)) for k, w in enumerate(WEIGHTS, start=1)]
+    return sum(terms) / step
+
+
+def directional_differences(f, x, p, q, dtype=np.longdouble):
+    """Return Df(x)[p], Df(x)[q] and D²f(x)[p, q], f being evaluated in the given type."""
+    x, p, q = (a.astype(np.longdouble) for a in (x, p, q))
+    fine, coarse = np.longdouble(2) ** -9, np.longdouble(2) ** -8
+
+    def at(s, t):
+        return f((x + s * p + t * q).astype(dtype))
+
+    return (
+        along(lambda s: at(s, 0), fine),
+        along(lambda t: at(0, t), fine),
+        along(lambda s: along(lambda t: at(s, t), coarse), coarse),
+    )

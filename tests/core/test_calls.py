@@ -1,0 +1,107 @@
+"""Every supported NumPy function: value, dtype, first and second derivatives, structure."""
+
+import numpy as np
+import pytest
+from core import calls_mathematics, calls_structure
+from core.calls import point
+from core.checkers import assert_derivatives, assert_same_value, host, host_tree, leaves
+from standin import StandIn
+
+import mcx
+from mcx import dispatch
+
+DERIVATIVES = (
+    *calls_structure.MANIPULATION,
+    *calls_structure.SELECTION,
+    *calls_mathematics.REDUCTIONS,
+    *calls_mathematics.PRODUCTS,
+    *calls_mathematics.UFUNC_METHODS,
+)
+VALUES = calls_mathematics.VALUES
+
+
+def supported(table):
+    """Return the rows whose function has a rule, as parameters of a test."""
+    rows = [call for call in table if dispatch.classify(call.func) != "refused"]
+    return pytest.mark.parametrize("call", rows, ids=str)
+
+
+def refused(table):
+    """Return the rows whose function is refused (not yet, or for good)."""
+    rows = [call for call in table if dispatch.classify(call.func) == "refused"]
+    return pytest.mark.parametrize("call", rows, ids=str)
+
+
+def directions(rng, x):
+    return [rng.uniform(-1, 1, x.shape).astype(np.float32).astype(x.dtype) for _ in range(2)]
+
+
+@supported(DERIVATIVES)
+def test_value_and_derivatives(call, dtype, rng):
+    x = point(call.shape, dtype, call.positive)
+    p, q = directions(rng, x)
+    result, expected = call.run(mcx.perturb(x, p, q)), call.run(x)
+    assert type(result) is type(expected) or isinstance(result, mcx.Multicomplex)
+    for y, value in zip(leaves(result), leaves(expected), strict=True):
+        assert isinstance(y, mcx.Multicomplex), f"{call} dropped the derivatives"
+        assert_same_value(y, value)
+    assert_derivatives(call, leaves(result), x, p, q)
+
+
+@supported([c for c in DERIVATIVES if c.standin])
+def test_stand_in_agrees(call, rng):
+    x = point(call.shape, np.float64, call.positive)
+    p, q = directions(rng, x)
+    expected = call.run(mcx.perturb(x, p, q))
+    result = call.run(mcx.perturb(*map(StandIn.wrap, (x, p, q))))
+    for y, z in zip(leaves(result), leaves(expected), strict=True):
+        assert isinstance(y.planes, StandIn)
+        np.testing.assert_array_equal(host(y.planes), z.planes)
+
+
+@supported(VALUES)
+def test_answers_from_the_value_plane(call, dtype, rng):
+    x = point(call.shape, dtype)
+    z = mcx.perturb(x, *directions(rng, x))
+    result, expected = call.run(z), call.run(x)
+    assert type(result) is type(expected)
+    for y, value in zip(leaves(result), leaves(expected), strict=True):
+        np.testing.assert_array_equal(y, value)
+
+
+@supported([c for c in VALUES if c.standin])
+def test_stand_in_answers(call):
+    x = point(call.shape, np.float64)
+    z = mcx.perturb(StandIn.wrap(x), StandIn.wrap(np.ones_like(x)))
+    for y, value in zip(leaves(call.run(z)), leaves(call.run(x)), strict=True):
+        np.testing.assert_array_equal(host_tree(y), value)
+
+
+@refused(DERIVATIVES + VALUES)
+def test_refused_raises_by_name(call, rng):
+    x = point(call.shape, np.float64, call.positive)
+    with pytest.raises(mcx.UnsupportedFunctionError, match=call.func.__name__):
+        call.run(mcx.perturb(x, *directions(rng, x)))
+
+
+HOMOGENEOUS = [
+    call
+    for call in (*calls_structure.MANIPULATION, *calls_mathematics.REDUCTIONS)
+    if dispatch.classify(call.func) == "linear"
+]
+
+
+@pytest.mark.parametrize("call", HOMOGENEOUS, ids=str)
+def test_linear_functions_act_on_every_plane(call, rng):
+    """Exactly: the tangent plane of f(z) is f of the tangent plane, less f of zero."""
+    x = point(call.shape, np.float64, call.positive)
+    p, q = directions(rng, x)
+    constant = leaves(call.run(np.zeros_like(x)))
+    if any(np.any(c) for c in constant):
+        pytest.skip("the row adds a constant, so its planes are not the function of a plane")
+    for unit, tangent in ((1, p), (2, q)):
+        for y, plane in zip(
+            leaves(call.run(mcx.perturb(x, p, q))), leaves(call.run(tangent)), strict=True
+        ):
+            np.testing.assert_array_equal(y.im(unit), plane)
+            assert not np.any(y.im(1, 2))

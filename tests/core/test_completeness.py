@@ -1,0 +1,93 @@
+"""The closed world: every function that NumPy lets types override is in exactly one group."""
+
+import numpy as np
+import numpy.char
+import numpy.fft
+import numpy.polynomial
+import numpy.rec
+import numpy.strings
+import pytest
+from core import cases
+from core.test_calls import DERIVATIVES, VALUES
+from numpy.testing import overrides
+
+import mcx
+from mcx import dispatch, rules
+
+UFUNCS = sorted(overrides.get_overridable_numpy_ufuncs(), key=lambda f: f.__name__)
+FUNCTIONS = sorted(
+    overrides.get_overridable_numpy_array_functions(), key=lambda f: (f.__module__, f.__name__)
+)
+EVERY = [*UFUNCS, *FUNCTIONS]
+VERBS = {"linear", "bilinear", "analytic", "selection", "value", "constant", "composed", "creation"}
+
+# The list of functions without a rule can only shrink: lower this number when rules are added.
+NOT_YET_AT_MOST = 106
+
+# Supported functions that are tested by name in another file, and where.
+ELSEWHERE = {
+    **dict.fromkeys((c.func for c in cases.UNARY + cases.LEFT), "test_unary.py"),
+    **dict.fromkeys((c.func for c in cases.BINARY), "test_binary.py"),
+    **dict.fromkeys(
+        (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+         np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isfinite, np.isinf,
+         np.isnan, np.signbit, np.heaviside, np.ldexp, np.divmod, np.modf, np.round, np.around,
+         np.fix, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity,
+         np.min_scalar_type),
+        "test_predicates.py",
+    ),
+}  # fmt: skip
+
+
+def name(func):
+    return f"{func.__module__ or 'numpy'}.{func.__name__}" if func not in UFUNCS else func.__name__
+
+
+@pytest.mark.parametrize("func", EVERY, ids=name)
+def test_function_is_in_exactly_one_group(func):
+    assert dispatch.classify(func) in VERBS | {"refused"}
+
+
+def test_whole_list_is_walked():
+    assert len(UFUNCS) >= 127
+    assert len(FUNCTIONS) >= 346
+
+
+def test_unknown_function_is_in_no_group():
+    with pytest.raises(KeyError, match="expected exactly one group"):
+        dispatch.classify(np.random.default_rng)
+
+
+@pytest.mark.parametrize("func", [f for f in EVERY if dispatch.classify(f) != "refused"], ids=name)
+def test_supported_function_has_a_test(func):
+    tested = {c.func for c in (*DERIVATIVES, *VALUES)} | set(ELSEWHERE)
+    assert func in tested, f"{name(func)} has a rule but no row in the tables of calls"
+
+
+def test_not_yet_only_shrinks():
+    assert len(rules.NOT_YET) <= NOT_YET_AT_MOST
+    assert all(dispatch.classify(func) == "refused" for func in rules.NOT_YET)
+
+
+@pytest.mark.parametrize(
+    "ufunc",
+    [u for u in UFUNCS if dispatch.classify(u) == "refused" and u.signature is None],
+    ids=name,
+)
+def test_refused_ufunc_raises_by_name(ufunc):
+    z = mcx.perturb(np.array([0.5, 1.5]), np.ones(2))
+    with pytest.raises(mcx.UnsupportedFunctionError) as caught:
+        ufunc(*[z] * ufunc.nin)
+    assert ufunc.__name__ in str(caught.value)
+
+
+def test_two_rules_for_one_function_are_refused():
+    with pytest.raises(ValueError, match="already has a rule"):
+        dispatch.register(np.exp, dispatch.RULES[np.exp])
+
+
+def test_function_without_any_rule_is_refused(monkeypatch):
+    """A function newer than the newest NumPy known here: refused generically, with its name."""
+    monkeypatch.delitem(dispatch.RULES, np.exp)
+    with pytest.raises(mcx.UnsupportedFunctionError, match=r"numpy\.exp .*order 1, shape \(2,\)"):
+        np.exp(mcx.perturb(np.ones(2), np.ones(2)))

@@ -1,0 +1,212 @@
+"""The checkers can fail: every planted error is caught by the checker that should see it."""
+
+import numpy as np
+import pytest
+
+import mcx
+from mcx_nn import Activation, Conv2d, Dense, softmax_cross_entropy
+from mcx_nn.primitives import col2im
+from tests.nn import checks
+
+
+def planted(layer, backward=None, forward=None):
+    """Return the layer with an error in the result of its backward or forward."""
+    original = type(layer).forward
+
+    def wrong(self, params, x, context):
+        y, good = original(self, params, x, context)
+        bad = good if backward is None else lambda dy: backward(params, x, dy, *good(dy))
+        return (y if forward is None else forward(params, x, y)), bad
+
+    return type(f"Wrong{type(layer).__name__}", (type(layer),), {"forward": wrong})(**vars(layer))
+
+
+def arrays(layer, shape):
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(size=s) for name, s in layer.parameters.items()}
+    x = rng.normal(size=shape)
+    return params, x, rng.normal(size=layer.forward(params, x, {})[0].shape)
+
+
+def problem_of(layer, shape):
+    return checks.layer_problem(layer, *arrays(layer, shape))
+
+
+def without_last(dy):
+    return np.where(np.arange(len(dy)).reshape(-1, *[1] * (dy.ndim - 1)) < len(dy) - 1, dy, 0)
+
+
+BACKWARD = {
+    "transposed weight": (
+        Dense(3, 3),
+        (4, 3),
+        lambda params, x, dy, dx, grads: (dy @ params["weight"], grads),
+    ),
+    "sign of the bias": (
+        Dense(3, 2),
+        (4, 3),
+        lambda params, x, dy, dx, grads: (dx, {**grads, "bias": -grads["bias"]}),
+    ),
+    "mean instead of sum": (
+        Dense(3, 2),
+        (4, 3),
+        lambda params, x, dy, dx, grads: (dx, {**grads, "bias": dy.mean(axis=0)}),
+    ),
+    "last sample dropped": (
+        Dense(3, 2),
+        (4, 3),
+        lambda params, x, dy, dx, grads: (without_last(dx), grads),
+    ),
+    "images shifted": (
+        Conv2d(1, 1, 3, padding=1),
+        (1, 4, 4, 1),
+        lambda params, x, dy, dx, grads: (np.roll(dx, 1, axis=2), grads),
+    ),
+    "kernel mirrored": (
+        Conv2d(1, 2, 3),
+        (2, 4, 4, 1),
+        lambda params, x, dy, dx, grads: (dx, {**grads, "weight": grads["weight"][::-1]}),
+    ),
+    "stride forgotten": (
+        Conv2d(1, 1, 2, stride=2),
+        (1, 4, 4, 1),
+        lambda params, x, dy, dx, grads: (
+            col2im(
+                (params["weight"].reshape(-1, 1) @ dy.reshape(-1, 1).T).T,
+                (1, 3, 3, 1),
+                (2, 2),
+                (1, 1),
+                (0, 0),
+            )[:, [0, 1, 2, 2]][:, :, [0, 1, 2, 2]],
+            grads,
+        ),
+    ),
+    "slope": (
+        Activation("sin"),
+        (3, 2),
+        lambda params, x, dy, dx, grads: (dy * np.sin(x), grads),
+    ),
+    "slope off by 1e-11": (
+        Activation("sin"),
+        (3, 2),
+        lambda params, x, dy, dx, grads: (dx * (1 + 1e-11), grads),
+    ),
+}
+
+
+@pytest.mark.parametrize(("layer", "shape", "backward"), BACKWARD.values(), ids=BACKWARD.keys())
+def test_wrong_backward(layer, shape, backward):
+    checks.check_gradient(problem_of(layer, shape))
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(problem_of(planted(layer, backward), shape))
+
+
+def test_wrong_backward_has_an_asymmetric_hessian():
+    layer, shape, backward = BACKWARD["transposed weight"]
+    problem = problem_of(planted(layer, backward), shape)
+    with pytest.raises(AssertionError, match="symmetry"):
+        checks.check_hessian(problem, np.ones(problem.z.size))
+
+
+def test_wrong_curvature():
+    """The curvature from values sees an error that gradient and Hessian share."""
+    layer, shape, backward = BACKWARD["slope"]
+    problem = problem_of(planted(layer, backward), shape)
+    with pytest.raises(AssertionError, match="curvature"):
+        checks.check_curvature(problem, np.ones(problem.z.size))
+
+
+def test_wrong_value():
+    layer = planted(Dense(2, 2), forward=lambda params, x, y: y - params["bias"])
+    problem = problem_of(layer, (3, 2))
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(problem)
+
+
+def halved(z):
+    """Return z with the plane of i_1 halved, as a wrong rule would."""
+    return mcx.register_linear(lambda x: x)(z) if isinstance(z, np.ndarray) else 0.5 * (z + z.value)
+
+
+def test_wrong_plane():
+    """A value plane that is right and a derivative that is half of it."""
+    good = problem_of(Activation("sin"), (3, 2))
+    bad = checks.Problem(good.value, lambda z: halved(good.gradient(z)), good.z)
+    p, q = np.random.default_rng(1).normal(size=(2, good.z.size))
+    with pytest.raises(AssertionError, match="i_1 plane of the gradient"):
+        checks.check_multicomplex(bad, p, q)
+    with pytest.raises(AssertionError, match="Hp: error"):
+        checks.check_hessian(bad, p)
+    bad = checks.Problem(lambda z: halved(good.value(z)), good.gradient, good.z)
+    with pytest.raises(AssertionError, match="i_1 plane of the value"):
+        checks.check_multicomplex(bad, p, q)
+
+
+def test_wrong_loss_gradient():
+    """A gradient of the summed loss is not that of the mean."""
+
+    def summed(logits, labels):
+        loss, dlogits = softmax_cross_entropy(logits, labels)
+        return loss, dlogits * len(labels)
+
+    logits, labels = np.random.default_rng(0).normal(size=(3, 2)), np.array([0, 1, 1])
+    checks.check_gradient(checks.loss_problem(softmax_cross_entropy, logits, labels))
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(checks.loss_problem(summed, logits, labels))
+
+
+def overwrite(params, x, dy, dx, grads):
+    dy *= 2
+    return dx, grads
+
+
+def alias(params, x, dy, dx, grads):
+    return dx, {**grads, "weight": params["weight"]}
+
+
+@pytest.mark.parametrize(
+    ("backward", "message"),
+    [(overwrite, "an argument was written to"), (alias, "weight aliases")],
+)
+def test_impure(backward, message):
+    layer = planted(Dense(3, 2), backward)
+    with pytest.raises(AssertionError, match=message):
+        checks.check_pure(layer, *arrays(Dense(3, 2), (4, 3)))
+
+
+def test_state():
+    class Caching(Dense):
+        def forward(self, params, x, context):
+            object.__setattr__(self, "cache", x)
+            return super().forward(params, x, context)
+
+    with pytest.raises(AssertionError, match="the layer keeps state"):
+        checks.check_pure(Caching(3, 2), *arrays(Dense(3, 2), (4, 3)))
+
+
+def test_wrong_dtype():
+    widened = planted(Dense(3, 2), lambda params, x, dy, dx, grads: (dx.astype(float), grads))
+    with pytest.raises(AssertionError, match="expected float32"):
+        checks.check_dtype(widened, *arrays(Dense(3, 2), (4, 3)), "float32")
+
+
+def test_host_array_in_a_layer():
+    converting = planted(Activation("sin"), lambda params, x, dy, dx, grads: (np.asarray(dx), {}))
+    with pytest.raises(TypeError, match="Implicit conversion"):
+        checks.check_standin(converting, *arrays(Activation("sin"), (3, 2)))
+
+
+def test_wrong_shape_is_not_broadcast():
+    with pytest.raises(AssertionError, match="shapes"):
+        checks.assert_close(np.ones((2, 1)), np.ones(2), 1.0, "y")
+
+
+def test_oracles_agree_with_a_closed_form():
+    """∇²(exp(a·z)) = exp(a·z) a aᵀ."""
+    a, z, p = np.random.default_rng(0).normal(size=(3, 4))
+    problem = checks.Problem(lambda z: np.exp(a @ z), lambda z: np.exp(a @ z) * a, z)
+    hessian = np.exp(a @ z) * np.outer(a, a)
+    np.testing.assert_allclose(checks.dense_gradient(problem), np.exp(a @ z) * a, rtol=1e-14)
+    np.testing.assert_allclose(checks.dense_hessian(problem), hessian, rtol=1e-13)
+    curvature = checks.cauchy_curvature(problem.value, z, p)
+    np.testing.assert_allclose(curvature, p @ hessian @ p, rtol=1e-11)

@@ -1,0 +1,225 @@
+"""Objective: curvature against dense Hessians, exact means over chunks, counts, clear errors."""
+
+import numpy as np
+import pytest
+
+from mcx_optim import Counts, Hessian, NonDeterministicError, NonFiniteError, Objective
+from tests.optim.problems import (
+    dense_hessian,
+    network,
+    network_value_and_grad,
+    small_data,
+    small_softmax,
+    softmax_hessian,
+    softmax_value,
+    softmax_value_and_grad,
+    spd,
+    quadratic,
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_hessian_products_match_the_closed_form(dtype, rng):
+    objective, _ = small_softmax(dtype)
+    w = rng.standard_normal(15).astype(dtype)
+    dense = softmax_hessian(w, objective.data)
+    H = Hessian(objective, w, objective.data)
+    tolerance = 50 * np.finfo(dtype).eps
+    for p in rng.standard_normal((4, 15)).astype(dtype):
+        reference, quadratic_form = dense @ p, p @ dense @ p
+        atol = tolerance * np.abs(reference).max()
+        np.testing.assert_allclose(H @ p, reference, rtol=tolerance, atol=atol)
+        np.testing.assert_allclose(
+            objective.hvp(w, objective.data, p), reference, rtol=tolerance, atol=atol
+        )
+        curvature = objective.curvature(w, objective.data, p)
+        np.testing.assert_allclose(curvature, quadratic_form, rtol=tolerance)
+        assert (H @ p).dtype == dtype
+    loss, gradient = softmax_value_and_grad(w, objective.data)
+    assert H.loss == float(loss)
+    np.testing.assert_array_equal(H.gradient, gradient)
+
+
+def test_hessian_of_a_network_is_symmetric_indefinite_and_right():
+    objective, w = network()
+    H = Hessian(objective, w, objective.data)
+    columns = np.array([H @ e for e in np.eye(w.size)])
+    np.testing.assert_allclose(columns, columns.T, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        columns, dense_hessian(network_value_and_grad, w, objective.data), rtol=0, atol=1e-7
+    )
+    assert np.linalg.eigvalsh(columns)[0] < -1e-3
+
+
+def test_curvature_without_a_value_function_uses_value_and_grad(rng):
+    objective, w = network()
+    p = rng.standard_normal(w.size)
+    H = Hessian(objective, w, objective.data)
+    np.testing.assert_allclose(objective.curvature(w, objective.data, p), p @ (H @ p))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20, 59, 60, 1000])
+def test_full_loss_and_gradient_are_means_whatever_the_chunks(chunk, rng):
+    objective, _ = small_softmax(chunk=chunk)
+    w = rng.standard_normal(15)
+    reference, reference_gradient = softmax_value_and_grad(w, objective.data)
+    np.testing.assert_allclose(objective.full_loss(w), reference, rtol=1e-14)
+    loss, gradient = objective.full(w)
+    np.testing.assert_allclose(loss, reference, rtol=1e-14)
+    np.testing.assert_allclose(gradient, reference_gradient, atol=1e-15)
+
+
+def test_counts_are_samples_and_gradient_equivalents_are_gradients_over_all_data():
+    objective, w = small_softmax(chunk=16)
+    batch = objective.rows(slice(12))
+    objective.full(w)
+    assert objective.gradient_equivalents() == 1.0
+    objective.loss(w, batch)
+    H = Hessian(objective, w, batch)
+    H @ w
+    H @ w
+    objective.curvature(w, batch, w)
+    objective.hvp(w, batch, w)
+    assert objective.counts == Counts(loss=12, gradient=60, linearize=24, hvp=36, curvature=12)
+    assert objective.counts.cost() == pytest.approx(12 / 3 + 60 + 24 + 2 * 36 + 2 * 12)
+    with objective.uncounted():
+        objective.grad(w, batch)
+    assert objective.counts.gradient == 60
+
+
+def test_full_gradient_is_evaluated_once_per_point():
+    objective, w = small_softmax()
+    loss, gradient = objective.full(w)
+    gradient[:] = 0.0  # the caller's own copy
+    again, gradient_again = objective.full(w)
+    assert again == loss == objective.full_loss(w)
+    assert gradient_again.any()
+    assert objective.counts == Counts(gradient=60)
+    w[0] = 1.0  # the same array at another point
+    assert objective.full(w)[0] != loss
+    assert objective.counts == Counts(gradient=120)
+
+
+def test_sample_draws_different_rows_by_the_generator():
+    objective, _ = small_softmax()
+    X, Y = objective.sample(30, np.random.default_rng(3))
+    assert (X.shape, Y.shape) == ((30, 5), (30, 3))
+    assert len(np.unique(X, axis=0)) == 30
+    again = objective.sample(30, np.random.default_rng(3))
+    assert np.array_equal(X, again[0])
+    for size in (0, 61):
+        with pytest.raises(ValueError, match=f"size: expected 1 to 60 samples, got {size}"):
+            objective.sample(size, np.random.default_rng(3))
+
+
+def test_probe_accepts_a_sound_objective():
+    objective, w = small_softmax()
+    objective.probe(w, objective.data)
+    network()[0].probe(network()[1], small_data())
+
+
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_probe_catches_noise(part, rng):
+    def noisy(w, batch):
+        loss, gradient = softmax_value_and_grad(w, batch)
+        noise = 1e-3 * rng.standard_normal()
+        return (loss + noise, gradient) if part == "loss" else (loss, gradient + noise)
+
+    objective = Objective(noisy, data=small_data())
+    with pytest.raises(NonDeterministicError, match=f"{part} differs .* 60 samples.*dropout"):
+        objective.probe(np.zeros(15), objective.data)
+
+
+def test_probe_catches_a_value_that_is_not_the_loss_of_the_gradient():
+    objective = Objective(
+        softmax_value_and_grad, lambda w, b: softmax_value(w, b) + 1e-3, data=small_data()
+    )
+    with pytest.raises(ValueError, match="value and value_and_grad disagree"):
+        objective.probe(np.zeros(15), objective.data)
+
+
+def nan_network(w, batch):
+    """Return a loss that is NaN where w[0] > 1."""
+    return np.sum(np.where(w > 1, np.nan, w * w)) / 2, w
+
+
+@pytest.mark.parametrize(
+    ("first_nonfinite", "expected"),
+    [
+        (None, "pass first_nonfinite to Objective"),
+        (lambda w, batch: "2 Dense", "first layer with a non-finite output is '2 Dense'"),
+        (lambda w, batch: None, "all layers are finite"),
+    ],
+)
+def test_non_finite_loss_names_the_layer(first_nonfinite, expected):
+    objective = Objective(nan_network, first_nonfinite=first_nonfinite)
+    w = np.array([2.0, 1.0])
+    for evaluate in (objective.value_and_grad, objective.linearize):
+        with pytest.raises(NonFiniteError, match=f"loss is nan on the batch.*{expected}"):
+            evaluate(w, None)
+    with pytest.raises(NonFiniteError, match="loss is nan"):
+        objective.full(w)
+    assert np.isnan(objective.loss(w, None))  # a trial, which the caller judges
+
+
+def test_non_finite_w_is_named():
+    with pytest.raises(NonFiniteError, match="w itself is not finite"):
+        Objective(nan_network).value_and_grad(np.array([np.inf, 1.0]), None)
+
+
+def test_non_finite_gradient_is_named():
+    objective = Objective(lambda w, batch: (w @ w, w / np.zeros_like(w)))
+    with np.errstate(divide="ignore"), pytest.raises(NonFiniteError, match="gradient is not fin"):
+        objective.value_and_grad(np.ones(2), None)
+
+
+@pytest.mark.parametrize(
+    ("w", "error", "message"),
+    [
+        ([1.0, 2.0], TypeError, "w: expected an array of float32 or float64, got list"),
+        (np.array([1, 2]), TypeError, "float32 or float64, got int64"),
+        (np.ones(2, np.float16), TypeError, "float32 or float64, got float16"),
+        (np.ones(2, complex), TypeError, "float32 or float64, got complex128"),
+        (np.ones((2, 2)), ValueError, r"one flat vector \(P,\).*got shape \(2, 2\)"),
+        (np.ones(0), ValueError, r"P > 0, got shape \(0,\)"),
+    ],
+)
+def test_bad_w_is_refused(w, error, message):
+    objective = quadratic(spd(2), np.ones(2))
+    for evaluate in (objective.value_and_grad, objective.linearize):
+        with pytest.raises(error, match=message):
+            evaluate(w, None)
+
+
+@pytest.mark.parametrize(
+    ("value_and_grad", "message"),
+    [
+        (lambda w, b: (w @ w, w[:1]), r"gradient: expected shape \(2,\).*got \(1,\)"),
+        (lambda w, b: (w @ w, w.astype("f4")), "dtype float64 as w has, got .* float32"),
+        (lambda w, b: (w * w, w), r"loss: expected one number, got shape \(2,\)"),
+    ],
+)
+def test_results_of_the_wrong_shape_or_dtype_are_refused(value_and_grad, message):
+    with pytest.raises(ValueError, match=message):
+        Objective(value_and_grad).value_and_grad(np.ones(2), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": (np.ones(3), np.ones(4))}, r"data: expected arrays of one length.*\(3, 4\)"),
+        ({"data": (np.ones(0), np.ones(0))}, "data: expected at least one sample"),
+        ({"data": ()}, "data: expected"),
+        ({"chunk": 0}, "chunk: expected a positive number of rows, got 0"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Objective(softmax_value_and_grad, **options)
+
+
+def test_errors_do_not_dump_arrays():
+    objective, w = small_softmax()
+    with pytest.raises(NonFiniteError) as caught:
+        objective.value_and_grad(np.full(15, np.nan), objective.data)
+    assert len(str(caught.value)) < 300
