@@ -65,6 +65,13 @@ def name_of(func) -> str:
     return f"{'numpy' if isinstance(func, np.ufunc) else module}.{name}"
 
 
+def public(func):
+    """Return the function of the numpy namespace that a twin (``like=``, a method's ufunc) is of."""
+    if getattr(func, "__module__", None) != "numpy" and not isinstance(func, np.ufunc):
+        return func
+    return getattr(np, func.__name__, func)
+
+
 def classify(func) -> str:
     """Return the verb of the rule for a function, or "refused".
 
@@ -73,6 +80,7 @@ def classify(func) -> str:
     KeyError
         If the function is in no group (or in two).
     """
+    func = public(func)
     groups = []
     if func in RULES:
         groups.append(RULES[func].verb)
@@ -87,8 +95,11 @@ def reason_refused(func) -> str | None:
     """Return why a function is refused, None if it is not."""
     if func in REFUSED:
         return REFUSED[func]
-    if isinstance(func, np.ufunc) and func not in RULES and not any("d" in t for t in func.types):
-        return "it has no loop for floating-point numbers, so no derivative"
+    if isinstance(func, np.ufunc) and func not in RULES:
+        if not hasattr(np, func.__name__):
+            return "it is private to NumPy"
+        if not any("d" in types for types in func.types):
+            return "it has no loop for floating-point numbers, so no derivative"
     module = getattr(func, "__module__", None) or ""
     for prefix, reason in REFUSED_MODULES.items():
         if module == prefix or module.startswith(prefix + "."):
@@ -153,7 +164,7 @@ def call_ufunc(number, ufunc, method, inputs, kwargs):
         )
     if method != "__call__":
         return _call_method(ufunc, method, inputs, kwargs, out)
-    rule = RULES.get(ufunc)
+    rule = RULES.get(ufunc) or RULES.get(public(ufunc))
     if rule is None:
         raise unsupported(ufunc, inputs)
     inputs = tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
@@ -204,7 +215,7 @@ def _call_method(ufunc, method, inputs, kwargs, out):
     func = METHODS.get((ufunc, method))
     if func is None:
         raise unsupported(ufunc, inputs, f"its method .{method} has no rule yet")
-    result = func(*inputs, **{k: v for k, v in kwargs.items() if v is not None or k == "axis"})
+    result = func(*inputs, **kwargs)
     return result if out is None else store(ufunc, result, out)
 
 
@@ -266,11 +277,13 @@ def store(func, result, out: tuple):
 
 @lru_cache(maxsize=512)
 def signature_of(func):
-    """Return the parameter names of a function in order; empty if NumPy does not tell."""
+    """Return the names of the parameters that may be given by position, in order."""
     try:
-        return tuple(inspect.signature(func).parameters)
+        parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
         return _SIGNATURES.get(func, ())
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(p.name for p in parameters if p.kind in by_position)
 
 
 def positional(func, args, kwargs, count: int):

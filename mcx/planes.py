@@ -11,6 +11,18 @@ import numpy as np
 from mcx.algebra import Algebra, Table, embedding
 
 
+AS_STRIDED: dict = {}  # array type -> its as_strided, which NumPy does not dispatch
+
+
+def as_strided_of(array_type):
+    """Return the as_strided of an array type other than ndarray: CuPy's, or one entered above."""
+    if array_type not in AS_STRIDED:
+        from cupy.lib.stride_tricks import as_strided  # a CuPy array exists, so CuPy is loaded
+
+        AS_STRIDED[array_type] = as_strided
+    return AS_STRIDED[array_type]
+
+
 def aligned(planes, ndim: int):
     """Return the buffer with axes inserted after the plane axis, so that shapes broadcast."""
     missing = ndim - (planes.ndim - 1)

@@ -20,6 +20,7 @@ from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import contains_number, is_number, positional, signature_of, unsupported, value_of
 from mcx.planes import (
     aligned,
+    as_strided_of,
     compose,
     divide,
     embed,
@@ -51,6 +52,8 @@ def replaced(x, change):
 
 def zero_like(x):
     """Return the zero an operand without a tangent contributes to a linear function."""
+    if x is None:
+        return None
     return np.zeros_like(x) if hasattr(x, "dtype") else type(x)(0)
 
 
@@ -141,11 +144,11 @@ def _rebuilt(like, items):
 
 def strided(first, planes):
     """Return the buffer whose plane 0 is `first`, a view of plane 0 of `planes`."""
-    view = np.lib.stride_tricks.as_strided
     shape, strides = (planes.shape[0], *first.shape), (planes.strides[0], *first.strides)
     if isinstance(first, np.ndarray):
-        return view(first, shape, strides, writeable=first.flags.writeable)
-    return view(first, shape, strides)
+        writeable = first.flags.writeable
+        return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=writeable)
+    return as_strided_of(type(first))(first, shape, strides)
 
 
 class Linear(Rule):

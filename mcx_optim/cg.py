@@ -7,7 +7,7 @@ import numpy as np
 from mcx_optim.krylov import KrylovResult, Status
 
 FLAT_RATIO = 1e-8
-FLAT_CURVATURE = 0.01
+LEAST_CURVATURE = 0.01
 
 
 def truncated_cg(A, b, *, tolerance=1e-8, max_iterations=100, follow=False):
@@ -17,9 +17,10 @@ def truncated_cg(A, b, *, tolerance=1e-8, max_iterations=100, follow=False):
     Stiefel as long as κ > 0. The tests on κ are relative, so that scaling A or b scales the
     iterates and changes no branch:
 
-    * flat, |κ|/‖p‖² ≤ 1e-8 of the largest seen, or |κ| within rounding of 0: the step along p is
-      taken with 0.01 of the largest curvature seen and the recursion restarts from the residual;
-    * negative: the loop ends. `follow` adds the step (‖r‖²/|κ|) p first.
+    * flat, |κ| ≤ 1e-8 ν ‖p‖² with ν the largest ‖Ap‖/‖p‖ seen, or |κ| within rounding of 0: the
+      step along p is taken as if κ were 0.01 ν ‖p‖², and the recursion restarts from the residual;
+    * negative: the loop ends. `follow` adds the step along p first, with |κ| in place of κ, but at
+      least 0.01 ν ‖p‖².
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def truncated_cg(A, b, *, tolerance=1e-8, max_iterations=100, follow=False):
     """
     x, r, p = np.zeros_like(b), b, b
     rr = first = float(r @ r)
-    largest, noise = 0.0, 100 * float(np.finfo(b.dtype).eps)
+    norm, noise = 0.0, 100 * float(np.finfo(b.dtype).eps)
 
     def result(status, iterations):
         return KrylovResult(x, float(x @ (b - r)), math.sqrt(rr), iterations, status)
@@ -70,15 +71,15 @@ def truncated_cg(A, b, *, tolerance=1e-8, max_iterations=100, follow=False):
         kappa, pp, qq = float(p @ q), float(p @ p), float(q @ q)
         if not (math.isfinite(kappa) and math.isfinite(qq)):
             return result(Status.NON_FINITE, iteration + 1)
-        flat = abs(kappa) <= max(FLAT_RATIO * largest * pp, noise * math.sqrt(pp * qq))
-        if flat and largest == 0.0:
-            x, r = p, b - q
-            rr = float(r @ r)
+        norm = max(norm, math.sqrt(qq / pp))
+        flat = abs(kappa) <= max(FLAT_RATIO * norm * pp, noise * math.sqrt(pp * qq))
+        if norm == 0.0:
+            x = b
             return result(Status.FLAT, iteration + 1)
         if not flat and kappa < 0 and not follow:
             return result(Status.NEGATIVE_CURVATURE, iteration + 1)
-        largest = max(largest, abs(kappa) / pp)
-        alpha = rr / (FLAT_CURVATURE * largest * pp if flat else abs(kappa))
+        positive = not flat and kappa > 0
+        alpha = rr / (kappa if positive else max(-kappa, LEAST_CURVATURE * norm * pp))
         x, r = x + alpha * p, r - alpha * q
         previous, rr = rr, float(r @ r)
         if not flat and kappa < 0:

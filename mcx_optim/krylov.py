@@ -18,7 +18,7 @@ class Status(Enum):
         "tells whether the curvature is real"
     )
     FLAT = (
-        "the operator has no curvature along the right-hand side, which is returned as the "
+        "the operator maps the right-hand side to zero, so that side is returned as the "
         "direction; its length has no meaning, choose it by a line search"
     )
     ZERO_RIGHT_HAND_SIDE = "the right-hand side is zero, so x = 0 solves the system"

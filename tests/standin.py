@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.fft
 
+from mcx.planes import AS_STRIDED
+
 
 def _names(text):
     return frozenset(text.split())
@@ -260,3 +262,11 @@ for _name, _ufunc in OPERATORS.items():
     setattr(StandIn, f"__{_name}__", _operator(_ufunc))
     setattr(StandIn, f"__r{_name}__", _operator(_ufunc, reflected=True))
     setattr(StandIn, f"__i{_name}__", _in_place(_ufunc))
+
+
+def as_strided(x, shape=None, strides=None):
+    """Return a view with other strides, as cupy.lib.stride_tricks.as_strided does."""
+    return StandIn(np.lib.stride_tricks.as_strided(x._array, shape, strides))
+
+
+AS_STRIDED[StandIn] = as_strided

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 
 import numpy as np
 
-from mcx.dispatch import METHODS, is_number, register, value_of
+from mcx.dispatch import METHODS, RULES, is_number, register, value_of
 from mcx.errors import UnsupportedFunctionError
 from mcx.rules.versions import available
 from mcx.verbs import Composed, Linear, Selection
 
 for _func in (np.sum, *available("cumulative_sum")):
     register(_func, Linear((0,), value_only=("initial",)))
-for _func in (np.mean, np.cumsum, np.trace, np.trapezoid, np.linalg.trace):
+for _func in (np.mean, np.cumsum, np.trace, np.linalg.trace):
     register(_func, Linear((0,)))
-register(np.diff, Linear((0,), value_only=("prepend", "append")))
+
+
+def _along(x, axis: int, part):
+    """Return x[part] along one axis."""
+    return x[(slice(None),) * (axis % x.ndim) + (part,)]
+
+
+def _diff(a, n=1, axis=-1, prepend=np._NoValue, append=np._NoValue):
+    shape = list(np.shape(a))
+    shape[axis] = 1
+    ends = [
+        end if end is np._NoValue or np.ndim(end) else np.broadcast_to(end, tuple(shape))
+        for end in (prepend, append)
+    ]
+    parts = [part for part in (ends[0], a, ends[1]) if part is not np._NoValue]
+    a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
+    for _ in range(n):
+        a = _along(a, axis, slice(1, None)) - _along(a, axis, slice(None, -1))
+    return a if n or len(parts) > 1 else a.copy()
+
+
+def _trapezoid(y, x=None, dx=1.0, axis=-1):
+    width = dx
+    if x is not None:
+        width = np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
+        if np.ndim(x) == 1:
+            width = np.reshape(width, (-1, *(1,) * (np.ndim(y) - 1 - axis % np.ndim(y))))
+    total = _along(y, axis, slice(1, None)) + _along(y, axis, slice(None, -1))
+    return np.sum(width * total / 2.0, axis=axis)
 
 
 def _axes(axis, ndim: int) -> tuple[int, ...]:
@@ -47,15 +77,21 @@ def _kept(result, axes, keepdims):
     return np.expand_dims(result, axes) if keepdims is True else result
 
 
-def _extreme(name: str, find):
-    def choose(a, axis=None, out=None, keepdims=False, initial=None, where=None):
-        _no_more(name, initial, where)
+def _extreme(find, better, worst):
+    """The element NumPy's extremum takes: the first of equal ones, or the initial value."""
+
+    def choose(a, axis=None, out=None, keepdims=False, initial=None, where=True):
         axes = _axes(axis, np.ndim(a))
-        winner = np.expand_dims(find(_front(a, axes), axis=0), 0)
+        a = a if where is True or where is np._NoValue else np.where(where, a, worst)
+        front = _front(a, axes)
+        winner = np.expand_dims(find(front, axis=0), 0)
+        initial = None if initial is np._NoValue else initial
+        wins = initial is not None and better(initial, np.take_along_axis(front, winner, 0)[0])
 
         def pick(u):
             chosen = np.take_along_axis(_front(u, axes), winner, 0)[0]
-            return _kept(chosen, axes, keepdims)
+            chosen = chosen if initial is None else np.where(wins, 0, chosen)
+            return np.expand_dims(chosen, axes) if keepdims is True else chosen
 
         return pick
 
@@ -71,9 +107,9 @@ def _sort(a, axis=-1, kind=None, order=None, *, stable=None):
 
 
 for _func in dict.fromkeys((np.max, np.amax)):
-    register(_func, Selection((0,), _extreme("max", np.argmax)))
+    register(_func, Selection((0,), _extreme(np.argmax, np.greater, -np.inf)))
 for _func in dict.fromkeys((np.min, np.amin)):
-    register(_func, Selection((0,), _extreme("min", np.argmin)))
+    register(_func, Selection((0,), _extreme(np.argmin, np.less, np.inf)))
 register(np.sort, Selection((0,), _sort))
 
 
@@ -117,26 +153,34 @@ def _centred(name, a, axis, ddof, correction, given):
 def _var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None,
          correction=None):  # fmt: skip
     d, axes, count = _centred("var", a, axis, ddof, correction, (dtype, where, mean))
-    return np.sum(_magnitude2(d), axis=axes, keepdims=keepdims is True) / np.float64(count)
+    return np.sum(_magnitude2(d), axis=axes, keepdims=keepdims is True) / count
 
 
 def _std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None,
          correction=None):  # fmt: skip
     d, axes, count = _centred("std", a, axis, ddof, correction, (dtype, where, mean))
-    return _length(d, axes, keepdims) / math.sqrt(count)
+    return _length(d, axes, keepdims) / count**0.5
 
 
 def _norm(x, ord=None, axis=None, keepdims=False):  # noqa: A002 - NumPy's name
-    """Vector norms 2, 1, ±inf and the Frobenius norm."""
+    """Vector norms of any order but 0; Frobenius, 1 and ±inf norms of matrices."""
     axes = _axes(axis, x.ndim)
     if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
         return _length(x, axes, keepdims)
-    if len(axes) == 1 and ord in (1, np.inf, -np.inf):
-        reduce = {1: np.sum, np.inf: np.max, -np.inf: np.min}[ord]
-        return reduce(np.abs(x), axis=axes[0], keepdims=keepdims)
+    if len(axes) == 2 and ord in (1, -1, np.inf, -np.inf):
+        inner, outer = axes if abs(ord) == 1 else axes[::-1]
+        sums = np.sum(np.abs(x), axis=inner, keepdims=True)
+        largest = (np.max if ord > 0 else np.min)(sums, axis=outer, keepdims=True)
+        return largest if keepdims else np.squeeze(largest, axes)
+    if len(axes) == 1 and ord in (np.inf, -np.inf):
+        return (np.max if ord > 0 else np.min)(np.abs(x), axis=axes[0], keepdims=keepdims)
+    if len(axes) == 1 and isinstance(ord, (int, float)) and ord != 0:
+        total = np.sum(np.abs(x) ** ord, axis=axes[0], keepdims=keepdims)
+        return total if ord == 1 else total ** (1.0 / ord)
     raise UnsupportedFunctionError(
-        f"numpy.linalg.norm of a Multicomplex: expected ord None, 2, 1, inf, -inf for vectors or "
-        f"'fro' for matrices, got {ord!r} over {len(axes)} axes; write it with singular values"
+        f"numpy.linalg.norm of a Multicomplex: expected a vector norm of order not 0, or 'fro', 1, "
+        f"-1, inf, -inf for matrices, got {ord!r} over {len(axes)} axes; the others need singular "
+        "values, which have no rule yet"
     )
 
 
@@ -148,6 +192,8 @@ def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):  # noqa: A002 - Num
 
 
 COMPOSED = {
+    np.diff: _diff,
+    np.trapezoid: _trapezoid,
     np.prod: _prod,
     np.var: _var,
     np.std: _std,
@@ -158,35 +204,78 @@ for _func, _formula in COMPOSED.items():
     register(_func, Composed(_formula))
 
 
-def _reduction(func):
-    """Return func with the defaults of ufunc.reduce: the first axis."""
+def _folded(ufunc):
+    """ufunc.reduce as repeated application along one axis."""
 
-    def reduce(a, axis=0, dtype=None, keepdims=False, **kwargs):
-        extra = {"dtype": dtype} if dtype is not None else {}
-        return func(a, axis=axis, keepdims=keepdims, **extra, **kwargs)
+    def reduce(a, axis=0, dtype=None, keepdims=False, initial=None, where=True):
+        _no_more(f"{ufunc.__name__}.reduce", dtype, where)
+        axes = _axes(axis, a.ndim)
+        items = list(_front(a, axes))
+        items = items if initial is None or initial is np._NoValue else [initial, *items]
+        return _kept(functools.reduce(ufunc, items), axes, keepdims)
 
     return reduce
 
 
-METHODS.update(
-    {
-        (np.add, "reduce"): _reduction(np.sum),
-        (np.multiply, "reduce"): _reduction(np.prod),
-        (np.maximum, "reduce"): _reduction(np.max),
-        (np.minimum, "reduce"): _reduction(np.min),
-        (np.logical_and, "reduce"): _reduction(np.all),
-        (np.logical_or, "reduce"): _reduction(np.any),
-        (np.add, "accumulate"): lambda a, axis=0, **kwargs: np.cumsum(a, axis=axis, **kwargs),
-    }
-)
+def _accumulated(ufunc):
+    def accumulate(a, axis=0, dtype=None):
+        _no_more(f"{ufunc.__name__}.accumulate", dtype)
+        items = np.moveaxis(a, axis, 0)
+        return np.stack(list(itertools.accumulate(items, ufunc)), axis=axis)
+
+    return accumulate
 
 
-def _outer(func):
+def _reduced_at(ufunc):
+    def reduceat(a, indices, axis=0, dtype=None):
+        _no_more(f"{ufunc.__name__}.reduceat", dtype)
+        items, ends = np.moveaxis(a, axis, 0), [*indices[1:], np.shape(a)[axis]]
+        parts = [
+            functools.reduce(ufunc, list(items[start : max(end, start + 1)]))
+            for start, end in zip(indices, ends, strict=True)
+        ]
+        return np.stack(parts, axis=axis)
+
+    return reduceat
+
+
+def _outer(ufunc):
     def outer(x, y):
         x = x if is_number(x) else np.asarray(x)
-        return func(np.reshape(x, (*np.shape(x), *(1,) * np.ndim(y))), y)
+        return ufunc(np.reshape(x, (*np.shape(x), *(1,) * np.ndim(y))), y)
 
     return outer
 
 
-METHODS.update({(f, "outer"): _outer(f) for f in (np.add, np.subtract, np.multiply, np.divide)})
+def _method(ufunc, name: str, formula):
+    """Return a ufunc's method on numbers: a formula, with the value of NumPy's own call."""
+    own = getattr(ufunc, name)
+    rule = Composed(formula)
+
+    def method(*args, **kwargs):
+        return rule.apply(own, args, kwargs)
+
+    return method
+
+
+def _as_function(func):
+    """Return the method .reduce of a ufunc through the function it amounts to."""
+
+    def reduce(a, axis=0, **kwargs):
+        return func(a, axis=axis, **kwargs)
+
+    return reduce
+
+
+_REDUCTIONS = {
+    np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
+    np.logical_and: np.all, np.logical_or: np.any,
+}  # fmt: skip
+METHODS.update({(ufunc, "reduce"): _as_function(func) for ufunc, func in _REDUCTIONS.items()})
+METHODS[np.add, "accumulate"] = _as_function(np.cumsum)
+
+_METHODS = {"reduce": _folded, "accumulate": _accumulated, "reduceat": _reduced_at, "outer": _outer}
+for _func in [f for f in RULES if isinstance(f, np.ufunc) and (f.nin, f.nout) == (2, 1)]:
+    if RULES[_func].verb != "value" and _func.signature is None:
+        for _name, _formula in _METHODS.items():
+            METHODS.setdefault((_func, _name), _method(_func, _name, _formula(_func)))

@@ -12,7 +12,7 @@ SINGLE = (
     np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis,
     np.squeeze, np.expand_dims, np.broadcast_to, np.diagonal, np.diag, np.diagflat, np.tril, np.triu,
     np.flip, np.fliplr, np.flipud, np.rot90, np.roll, np.tile, np.repeat, np.take,
-    np.take_along_axis, np.compress, np.delete, np.copy, np.split, np.array_split, np.hsplit,
+    np.take_along_axis, np.delete, np.copy, np.split, np.array_split, np.hsplit,
     np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view,
     np.linalg.diagonal, np.linalg.matrix_transpose,
     *available("astype", "unstack"),
@@ -26,7 +26,8 @@ for _func in JOINING:
     register(_func, Linear((0,)))
 
 register(np.append, Linear((0, 1)))
-register(np.extract, Linear((1,)))
+for _func in (np.extract, np.compress):
+    register(_func, Linear((1,)))
 
 
 class _AtLeast(Linear):

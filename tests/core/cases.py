@@ -90,8 +90,9 @@ def _tan_radius(x):
     return abs(x - math.pi * (math.floor(x / math.pi) + 0.5))
 
 
-def _tanh_digits(x):
-    return 80 + int(1.5 * abs(x)) if abs(x) > 10 else 80
+def _exponential_digits(x):
+    """Return the digits for functions that approach a constant like exp(-2|x|)."""
+    return 80 + int(1.5 * abs(x)) if abs(x) > 1 else 110
 
 
 SMOOTH = (0.0, 1e-12, -1e-3, 0.5, -1.0, 2.0, -3.5)
@@ -116,14 +117,18 @@ UNARY = (
     Unary(np.sinh, mp.sinh, (*SMOOTH, 30.0, -30.0), (700.0, -700.0)),
     Unary(np.cosh, mp.cosh, (*SMOOTH, 30.0, -30.0), (700.0, -700.0)),
     Unary(
-        np.tanh, mp.tanh, (*SMOOTH, 20.0, -20.0, 40.0), (400.0, -400.0, 300.0), digits=_tanh_digits
+        np.tanh,
+        mp.tanh,
+        (*SMOOTH, 20.0, -20.0, 40.0),
+        (400.0, -400.0, 300.0),
+        digits=_exponential_digits,
     ),
     Unary(np.arcsinh, mp.asinh, (*SMOOTH, -1e4, 1e4), (-1e12, 1e-20), radius=UNITS),
     Unary(np.arccosh, mp.acosh, OUTSIDE, (1 + 1e-10, 1e12), radius=ONES),
     Unary(np.arctanh, mp.atanh, INSIDE, (1 - 1e-12,), radius=ONES),
     Unary(np.exp, mp.exp, (*SMOOTH, 80.0, -80.0), (700.0, -700.0)),
     Unary(np.exp2, lambda z: mp.power(2, z), (*SMOOTH, 100.0, -100.0), (1000.0, -1000.0)),
-    Unary(np.expm1, mp.expm1, (*SMOOTH, 80.0, -80.0), (700.0, -700.0)),
+    Unary(np.expm1, mp.expm1, (*SMOOTH, 80.0, -80.0), (700.0, -700.0), digits=_exponential_digits),
     Unary(np.log, mp.log, POSITIVE, (1e-40, 1e40), radius=ORIGIN),
     Unary(np.log2, LOG2, POSITIVE, (1e-40, 1e40), radius=ORIGIN),
     Unary(np.log10, LOG10, POSITIVE, (1e-40, 1e40), radius=ORIGIN),
@@ -137,7 +142,7 @@ UNARY = (
     Unary(np.sqrt, mp.sqrt, POSITIVE, (1e-40, 1e40), radius=ORIGIN),
     Unary(np.cbrt, lambda z: mp.cbrt(z), POSITIVE, (1e-40, 1e40), radius=ORIGIN),
     Unary(np.reciprocal, lambda z: 1 / z, (*POSITIVE, -0.1, -3.0), (1e-40,), radius=ORIGIN),
-    Unary(np.square, lambda z: z * z, (*SMOOTH, 1e10), (1e150,)),
+    Unary(np.square, lambda z: z * z, (*SMOOTH, 1e10), (1e150,), radius=lambda x: 1 + abs(x)),
     Unary(np.negative, lambda z: -z, SMOOTH),
     Unary(np.positive, IDENTITY, SMOOTH),
     Unary(np.conjugate, IDENTITY, SMOOTH),

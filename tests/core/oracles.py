@@ -120,29 +120,44 @@ def partials(f, x, y, order, radii=(1.0, 1.0), digits=80):
         }
 
 
-@cache
-def partitions(units):
-    """Return the partitions of a set of units, sets as bit masks: tuples of disjoint masks."""
-    if not units:
-        return ((),)
-    first = units & -units
-    rest = units ^ first
-    found, subset = [], rest
-    while True:
-        found += [(first | subset, *others) for others in partitions(rest ^ subset)]
-        if not subset:
-            return tuple(found)
-        subset = (subset - 1) & rest
+def block_sums(*operands):
+    """Return the sums over set partitions that Faà di Bruno's formula needs.
+
+    Parameters
+    ----------
+    *operands : (planes, *shape) long double, the planes of z (and w) by bit mask
+
+    Returns
+    -------
+    (planes, n + 1, …, *shape)
+        Entry [T, i, j] is the sum, over the partitions of the set T of units into i blocks given to
+        z and j blocks given to w, of the product of the blocks' planes.
+    """
+    size, shape = len(operands[0]), operands[0].shape[1:]
+    counts = (size.bit_length(),) * len(operands)
+    sums = np.zeros((size, *counts, *shape), np.longdouble)
+    sums[(0,) * (1 + len(operands))] = 1
+    for units in range(1, size):
+        first = units & -units
+        subset = rest = units ^ first
+        while True:  # the block with the first unit is first | subset
+            for axis, planes in enumerate(operands):
+                more = np.moveaxis(sums[units], axis, 0)
+                less = np.moveaxis(sums[rest ^ subset], axis, 0)
+                more[1:] += planes[first | subset] * less[:-1]
+            if not subset:
+                break
+            subset = (subset - 1) & rest
+    return sums
 
 
-def chain(f, planes, x):
+def chain(f, planes):
     """Return the planes of f(z) and the scale of law 5, from derivatives and the planes of z.
 
     Parameters
     ----------
     f : (orders + 1, *shape) long double, f^(k) at the value plane, one order more than z has
     planes : (planes, *shape) long double, planes of z by bit mask
-    x : value plane
 
     Returns
     -------
@@ -150,16 +165,10 @@ def chain(f, planes, x):
         Error bounds are a multiple of eps times the scale
         Σ_π (|f^(k)| + |x f^(k+1)|) Π |z_B| over the partitions π with k blocks B.
     """
-    expected, scale = np.zeros_like(planes), np.zeros_like(planes)
-    for units in range(len(planes)):
-        for blocks in partitions(units):
-            k = len(blocks)
-            product = np.ones_like(planes[0])
-            for block in blocks:
-                product = product * planes[block]
-            expected[units] += f[k] * product
-            scale[units] += (abs(f[k]) + abs(x * f[k + 1])) * abs(product)
-    return expected, scale
+    n = len(planes).bit_length()
+    condition = abs(f[:n]) + abs(planes[0] * f[1 : n + 1])
+    expected = np.sum(block_sums(planes) * f[:n], axis=1)
+    return expected, np.sum(block_sums(abs(planes)) * condition, axis=1)
 
 
 def chain2(f, left, right):
@@ -170,28 +179,14 @@ def chain2(f, left, right):
     f : dict (i, j) -> array, ∂x^i ∂y^j f at the value planes, one order more than z and w have
     left, right : (planes, *shape) long double, planes of z and w by bit mask
     """
+    n, (x, y) = len(left).bit_length() - 1, (left[0], right[0])
+    sums, sizes = block_sums(left, right), block_sums(abs(left), abs(right))
     expected, scale = np.zeros_like(left), np.zeros_like(left)
-    x, y = left[0], right[0]
-    for units in range(len(left)):
-        for blocks in partitions(units):
-            n = len(blocks)
-            by_left = [np.ones_like(x)]  # coefficient of every count of blocks taken from z
-            by_left_abs = [np.ones_like(x)]
-            for block in blocks:
-                by_left = _times(by_left, left[block], right[block])
-                by_left_abs = _times(by_left_abs, abs(left[block]), abs(right[block]))
-            for i, (weight, weight_abs) in enumerate(zip(by_left, by_left_abs, strict=True)):
-                j = n - i
-                expected[units] += f[i, j] * weight
-                condition = abs(f[i, j]) + abs(x * f[i + 1, j]) + abs(y * f[i, j + 1])
-                scale[units] += condition * weight_abs
+    for i, j in degrees(n):
+        condition = abs(f[i, j]) + abs(x * f[i + 1, j]) + abs(y * f[i, j + 1])
+        expected += f[i, j] * sums[:, i, j]
+        scale += condition * sizes[:, i, j]
     return expected, scale
-
-
-def _times(polynomial, x, y):
-    """Return the polynomial in t times (x t + y)."""
-    zero = np.zeros_like(x)
-    return [a * y + b * x for a, b in zip([*polynomial, zero], [zero, *polynomial], strict=True)]
 
 
 # Weights of the central difference of eighth order, at ±1, ±2, ±3, ±4 steps.

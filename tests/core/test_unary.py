@@ -17,7 +17,7 @@ class TestUnary:
         y = case.func(filled(planes))
         assert_same_value(y, case.func(x))
         wide = planes.astype(np.longdouble)
-        expected, scale = chain(case.derivatives(x), wide, wide[0])
+        expected, scale = chain(case.derivatives(x), wide)
         expected[0] = y.value  # checked above, bit for bit
         assert_close_planes(y.planes, expected, scale)
 
@@ -53,7 +53,7 @@ def test_power_with_real_exponent(power, exponent, points, wide, dtype, order, r
     y = power(filled(planes), exponent)
     assert_same_value(y, power(x, exponent))
     wide_planes = planes.astype(np.longdouble)
-    expected, scale = chain(cases.power_derivatives(exponent, x), wide_planes, wide_planes[0])
+    expected, scale = chain(cases.power_derivatives(exponent, x), wide_planes)
     expected[0] = y.value
     assert_close_planes(y.planes, expected, scale)
 

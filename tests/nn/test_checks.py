@@ -124,8 +124,8 @@ def test_wrong_value():
 
 
 def halved(z):
-    """Return z with the plane of i_1 halved, as a wrong rule would."""
-    return mcx.register_linear(lambda x: x)(z) if isinstance(z, np.ndarray) else 0.5 * (z + z.value)
+    """Return z with half its derivative, as a wrong rule would."""
+    return (z + z.value) / 2 if isinstance(z, mcx.Multicomplex) else z
 
 
 def test_wrong_plane():

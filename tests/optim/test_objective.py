@@ -126,7 +126,7 @@ def test_probe_catches_noise(part, rng):
         return (loss + noise, gradient) if part == "loss" else (loss, gradient + noise)
 
     objective = Objective(noisy, data=small_data())
-    with pytest.raises(NonDeterministicError, match=f"{part} differs .* 60 samples.*dropout"):
+    with pytest.raises(NonDeterministicError, match=f"{part} differs .*60 samples.*dropout"):
         objective.probe(np.zeros(15), objective.data)
 
 

@@ -1,0 +1,279 @@
+"""The trainer: convergence on convex problems, scale invariance, its guards, and its log."""
+
+import numpy as np
+import pytest
+
+from mcx_optim import NewtonKrylov, NonFiniteError, Objective, Status, fit
+from tests.optim.problems import (
+    digits,
+    digits_optimum,
+    network,
+    quadratic,
+    small_data,
+    small_softmax,
+    softmax_value,
+    softmax_value_and_grad,
+    spd,
+)
+
+
+def digits_gaps(optimizer, batch_size, epochs, seed=0):
+    """Return the gaps to the optimum of softmax regression on the digits, epoch by epoch."""
+    objective = Objective(softmax_value_and_grad, softmax_value, data=digits())
+    result = fit(objective, optimizer, np.zeros(650), epochs, batch_size, seed)
+    return np.array(result.history.column("train_loss")) - digits_optimum()
+
+
+def check_newton_step(optimizer):
+    """Raise AssertionError unless one step minimizes a convex quadratic and says so."""
+    A, b = spd(8), np.arange(1.0, 9.0)
+    w = np.ones(8)
+    point, info = optimizer.step(quadratic(A, b), w, None)
+    np.testing.assert_allclose(point, np.linalg.solve(A, b), rtol=1e-9)
+    assert (info.outcome, info.gamma, info.trials, info.cg_status) == (
+        "accepted",
+        1.0,
+        1,
+        "CONVERGED",
+    )
+    assert info.cg_iterations <= 8
+    assert info.predicted == pytest.approx(info.new_loss - info.loss)
+    assert info.slope == pytest.approx(2 * info.predicted)
+    assert info.eta < 1e-12
+    assert np.array_equal(w, np.ones(8)), "w was mutated"
+
+
+@pytest.mark.parametrize("rhs", ["global", "batch"])
+@pytest.mark.parametrize("screening", [True, False])
+def test_one_step_minimizes_a_convex_quadratic(rhs, screening):
+    check_newton_step(NewtonKrylov(tolerance=1e-11, rhs=rhs, screening=screening))
+
+
+def test_planted_errors_are_caught_by_the_same_check(monkeypatch):
+    with pytest.raises(AssertionError):  # line 21 as printed takes ‖r‖/κ
+        check_newton_step(NewtonKrylov(tolerance=1e-11, literal=True))
+    with pytest.raises(AssertionError):
+        check_newton_step(NewtonKrylov(tolerance=0.5))
+    with monkeypatch.context() as patch:
+        patch.setattr("mcx_optim.hessian.Hessian.__matmul__", lambda H, p: -H._product(p))
+        with pytest.raises(AssertionError):
+            check_newton_step(NewtonKrylov(tolerance=1e-11))
+    with monkeypatch.context() as patch:
+        patch.setattr("mcx_optim.hessian.Hessian.__matmul__", lambda H, p: 1.01 * H._product(p))
+        with pytest.raises(AssertionError):
+            check_newton_step(NewtonKrylov(tolerance=1e-11))
+
+
+def test_full_batch_softmax_regression_converges_quadratically():
+    gaps = digits_gaps(NewtonKrylov(max_cg=200), None, 15)
+    assert abs(gaps[-1]) <= 1e-14
+    last = gaps[gaps > 1e-12]
+    assert last[-1] < last[-2] ** 1.5 < 1e-3  # the digits more than double near the end
+    assert np.all(np.diff(gaps) <= 1e-15)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_batches_of_128_reach_the_optimum_in_five_epochs(seed):
+    assert abs(digits_gaps(NewtonKrylov(), 128, 5, seed)[-1]) <= 1e-12
+
+
+def test_batch_gradient_as_right_hand_side_stays_at_the_noise():
+    assert digits_gaps(NewtonKrylov(rhs="batch"), 128, 5)[-1] > 1e-3
+
+
+@pytest.mark.parametrize("scale", [2.0**40, 2.0**-40, 1e12, 1e-12])
+def test_scaling_the_loss_gives_the_same_iterates(scale):
+    def run(factor):
+        def value_and_grad(w, batch):
+            loss, gradient = softmax_value_and_grad(w, batch)
+            return factor * loss, factor * gradient
+
+        objective = Objective(value_and_grad, data=small_data())
+        return fit(objective, NewtonKrylov(), np.zeros(15), 2, 20)
+
+    plain, scaled = run(1.0), run(scale)
+    assert plain.history.epochs[-1]["train_loss"] < 0.5 * plain.history.epochs[0]["train_loss"]
+    if np.log2(scale) % 1 == 0:  # exact in floating point
+        assert np.array_equal(scaled.w, plain.w)
+    else:
+        np.testing.assert_allclose(scaled.w, plain.w, rtol=1e-6, atol=1e-9)
+    for ours, theirs in zip(plain.history.steps, scaled.history.steps, strict=True):
+        assert ours.cg_status == theirs.cg_status
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"negative_curvature": "stop"},
+        {"screening": False},
+        {"rhs": "batch"},
+        {"rhs": "batch", "screening": False, "eta": 0.2},
+    ],
+    ids=str,
+)
+def test_every_step_decreases_the_tracked_loss(options, dtype):
+    objective, w = network(dtype)
+    result = fit(objective, NewtonKrylov(**options), w, 20, 15)
+    assert result.w.dtype == dtype
+    moved = [info for info in result.history.steps if info.outcome != "skipped"]
+    assert len(moved) > 20
+    if options.get("rhs") == "batch":
+        assert all(info.new_loss < info.loss for info in moved)
+        return
+    assert all(info.new_tracked_loss < info.tracked_loss for info in moved)
+    losses = result.history.column("train_loss")
+    assert np.all(np.diff(losses) <= 0)
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("negative_curvature", ["follow", "stop"])
+def test_saddle_is_left_by_following_negative_curvature(negative_curvature):
+    """f = (x⁴ - 2x²)/4 + y²/2 has a saddle at 0 and minima at x = ±1."""
+
+    def double_well(w, batch):
+        x, y = w[0], w[1]
+        return (x**4 - 2 * x**2) / 4 + y**2 / 2, np.stack([x**3 - x, y])
+
+    result = fit(
+        Objective(double_well),
+        NewtonKrylov(negative_curvature=negative_curvature),
+        np.array([1e-3, 1e-3]),
+        40,
+    )
+    first = result.history.steps[0]
+    assert first.cg_status == "NEGATIVE_CURVATURE"
+    if negative_curvature == "stop":
+        assert first.outcome == "skipped"
+    else:
+        np.testing.assert_allclose(result.w, [1.0, 0.0], atol=1e-6)
+
+
+def test_linear_loss_descends_along_the_gradient():
+    c = np.array([3.0, -4.0])
+    w, info = NewtonKrylov().step(Objective(lambda w, b: (w @ c, c + 0 * w)), np.zeros(2), None)
+    assert (info.cg_status, info.outcome) == ("FLAT", "accepted")
+    assert w.tolist() == [-3.0, 4.0]
+
+
+def test_loss_that_does_not_depend_on_w_is_skipped_with_the_reason():
+    objective = Objective(lambda w, batch: (np.sum(0 * w) + 1.0, 0 * w))
+    w, info = NewtonKrylov().step(objective, np.ones(2), None)
+    assert w.tolist() == [1.0, 1.0]
+    assert (info.outcome, info.cg_status) == ("skipped", "ZERO_RIGHT_HAND_SIDE")
+    assert info.reason == "no direction that decreases the model of the batch"
+
+
+def two_batches():
+    """Return an objective whose two samples pull w in different directions."""
+
+    def value_and_grad(w, batch):
+        error = w - np.mean(batch[0], axis=0)
+        return error @ error / 2, error
+
+    return Objective(value_and_grad, data=(np.array([[5.0, 0.0], [-1.0, 0.0]]),))
+
+
+def test_batch_whose_gradient_opposes_the_full_one_is_screened():
+    objective = two_batches()
+    w = np.array([1.0, 0.0])  # the mean is (2, 0)
+    batch = objective.rows(slice(1, 2))
+    point, info = NewtonKrylov().step(objective, w, batch)
+    assert point is w
+    assert (info.outcome, info.reason) == (
+        "skipped",
+        "the batch gradient opposes the full gradient",
+    )
+    assert info.counts.hvp == 0
+    _, info = NewtonKrylov(screening=False).step(objective, w, batch)
+    assert info.outcome == "accepted"
+    assert info.new_tracked_loss < info.tracked_loss
+
+
+def test_direction_that_opposes_the_full_gradient_is_projected():
+    """The batch's Newton step can be an ascent direction of the full loss: it is turned."""
+    full = np.array([[1.0, 0.9], [0.9, 1.0]])
+    objectives = Objective(
+        lambda w, batch: (
+            np.mean(batch[0] @ w) + w @ (np.mean(batch[1], axis=0) @ w) / 2,
+            np.mean(batch[0], axis=0) + np.mean(batch[1], axis=0) @ w,
+        ),
+        data=(
+            np.array([[1.0, 1.0], [1.0, -0.8]]),
+            np.array([[[1.0, 0.0], [0.0, 100.0]], full]),
+        ),
+    )
+    w, batch = np.zeros(2), objectives.rows(slice(1, 2))
+    g = objectives.full(w)[1]
+    optimizer = NewtonKrylov(rhs="batch", tolerance=1e-10, negative_curvature="stop")
+    newton = -np.linalg.solve(full, batch[0][0])
+    assert newton @ g > 0 > -(batch[0][0] @ g)
+    point, info = optimizer.step(objectives, w, batch)
+    delta = newton - 1.1 * (newton @ g) / (g @ g) * g
+    assert delta @ g < 0
+    np.testing.assert_allclose(info.slope, batch[0][0] @ delta, rtol=1e-8)
+    np.testing.assert_allclose(info.predicted, info.slope + delta @ full @ delta / 2, rtol=1e-8)
+    assert info.outcome == ("accepted" if info.predicted < 0 else "skipped")
+    assert (point - w) @ g <= 0
+
+
+def test_non_finite_trials_are_survived():
+    """The Newton step leaves the domain of the logarithm; a shorter one does not."""
+
+    def barrier(w, batch):
+        return np.sum(100 * w - np.log(np.where(w > 0, w, np.nan))), 100 - 1 / w
+
+    result = fit(Objective(barrier), NewtonKrylov(), np.array([0.5, 0.5]), 30)
+    np.testing.assert_allclose(result.w, [0.01, 0.01], rtol=1e-6)
+
+
+def test_non_finite_loss_at_w_is_an_error_that_names_the_layer():
+    objective = Objective(
+        lambda w, batch: (np.sum(w) * np.nan, w), first_nonfinite=lambda w, batch: "3 Dense"
+    )
+    with pytest.raises(NonFiniteError, match="loss is nan .*'3 Dense'"):
+        NewtonKrylov().step(objective, np.ones(2), None)
+
+
+def test_log_explains_the_step():
+    objective, w = small_softmax()
+    batch = objective.rows(slice(20))
+    _, info = NewtonKrylov().step(objective, w, batch)
+    _, g = objective.full(w)
+    assert info.gradient_norm == pytest.approx(np.linalg.norm(g))
+    assert info.loss == pytest.approx(softmax_value(w, batch))
+    assert info.tracked_loss == objective.full_loss(w)
+    assert info.counts.hvp == 20 * info.cg_iterations
+    assert info.counts.linearize == 20
+    assert info.counts.gradient == 60
+    assert info.counts.loss == 20 * info.trials + 60
+    assert info.cg_residual <= 0.1
+    assert Status[info.cg_status] is Status.CONVERGED
+    assert info.seconds > 0
+
+
+def test_tolerance_tightens_with_the_gradient():
+    objective, w = small_softmax()
+    result = fit(objective, NewtonKrylov(max_cg=100), w, 8)
+    first = result.history.steps[0].gradient_norm
+    for info in result.history.steps:
+        if info.cg_status == "CONVERGED":
+            assert info.cg_residual <= min(0.1, np.sqrt(info.gradient_norm / first))
+    assert result.history.steps[-1].cg_residual < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eta": 0.0}, r"eta: expected a number in \(0, 1\), got 0.0"),
+        ({"eta": 1.5}, r"eta: expected a number in \(0, 1\), got 1.5"),
+        ({"tolerance": 1.0}, r"tolerance: expected a number in \(0, 1\), got 1.0"),
+        ({"max_cg": 0}, "max_cg: expected at least 1 iteration, got 0"),
+        ({"rhs": "local"}, "rhs: expected 'global' or 'batch', got 'local'"),
+        ({"negative_curvature": "abs"}, "expected 'follow' or 'stop', got 'abs'"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        NewtonKrylov(**options)
