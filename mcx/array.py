@@ -21,7 +21,7 @@ def coefficients(x, what: str = "x"):
     TypeError
         For bool, object, string, float16, longdouble and other dtypes.
     """
-    array = x if hasattr(x, "dtype") and hasattr(x, "shape") else np.asarray(x)
+    array = x if hasattr(x, "dtype") and not isinstance(x, np.generic) else np.asarray(x)
     if array.dtype.kind in "iu":
         return array.astype(np.float64)
     if array.dtype.char not in _COEFFICIENTS:
@@ -29,7 +29,7 @@ def coefficients(x, what: str = "x"):
             f"{what}: expected float32, float64, complex64 or complex128 (integers are promoted to "
             f"float64), got {array.dtype}; convert it with .astype(np.float64)"
         )
-    return array if isinstance(array, np.ndarray) or array.shape else np.asarray(array, like=array)
+    return array
 
 
 class Multicomplex(Surface):

@@ -122,10 +122,13 @@ def expm1(z):
 
 
 def tanh(z):
-    """tanh z = −s·expm1(−2sz) / (1 + e^(−2sz)) with s the sign of the value."""
-    sign = np.where(z[0] < 0, -1.0, 1.0).astype(z.dtype)
-    small = -2 * sign * z
-    return -sign * divide(expm1(small), _plus_one(exp(small)))
+    """tanh z = sinh z / cosh z near 0, −s·expm1(−2sz)/(1 + e^(−2sz)) beyond, s the value's sign."""
+    near = np.abs(z[0]) < 1
+    inside = np.where(near, z, 0)
+    sign = np.where(z[0] < 0, -1, 1).astype(z.dtype)
+    power = -2 * sign * np.where(near, 0, z)
+    beyond = -sign * divide(expm1(power), _plus_one(exp(power)))
+    return np.where(near, divide(sinh(inside), cosh(inside)), beyond)
 
 
 def log(z):

@@ -82,6 +82,15 @@ def multiply(x, y, table: Table):
     return out
 
 
+def inner(x, y, table: Table):
+    """Return the product of what two buffers are beyond their values (which are not read)."""
+    x, y = together(x, y)
+    out = np.zeros_like(x[:1] * y)
+    for a, b, c, sign in table.steps:
+        add_at(out, c, x[a] * y[b], sign)
+    return out
+
+
 def divide(x, y, table: Table):
     """Return x / y in the limit algebra by one pass through the table, by degree.
 

@@ -19,7 +19,7 @@ EXIT = "take z.value for the value plane, z.im(1) for a derivative, z.planes for
 
 # Methods that are the NumPy function of the same name with the array first.
 _FUNCTIONS = (
-    "all any argmax argmin argpartition argsort choose clip compress conj conjugate cumprod cumsum "
+    "all any argmax argmin argpartition argsort clip conj conjugate cumprod cumsum "
     "diagonal dot max mean min nonzero prod ravel repeat round searchsorted squeeze std sum "
     "swapaxes take trace var"
 ).split()
@@ -37,6 +37,7 @@ _REFUSED = {
         ("sort", "partition", "put", "resize"),
         "works in place, which has no rule yet; use the function np.{name} or indexing",
     ),
+    "choose": "would need integers in the array; use np.where or np.take",
     "setflags": "the flags are those of the value plane; use z.copy() for a writeable number",
     "flat": "iterates over elements without dispatch; use z.ravel()",
     "base": "the memory belongs to the plane buffer; see z.planes.base",
@@ -187,6 +188,10 @@ class Surface(Number, NDArrayOperatorsMixin):
         from mcx.rules.shaping import cast  # the rules import this module
 
         return cast(self, dtype, **kwargs)
+
+    def compress(self, condition, axis=None, out=None):
+        """Return np.compress(condition, self, axis)."""
+        return np.compress(condition, self, axis=axis, out=out)
 
     def fill(self, value):
         """Assign a value to every element."""

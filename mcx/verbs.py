@@ -423,11 +423,7 @@ class Divide(Rule):
         if not is_number(y):
             return Multicomplex(func(aligned(x.planes, np.ndim(y)), y), x.algebra)
         algebra = lifted(numbers_of(args))
-        bottom = embed(y.planes, y.algebra, algebra)
-        if is_number(x):
-            top = embed(x.planes, x.algebra, algebra)
-        else:
-            top = from_value(coefficients(x, "dividend"), algebra)
+        top, bottom = _buffer_in(algebra, x, y.planes), _buffer_in(algebra, y, y.planes)
         if algebra.exact:
             return Multicomplex(exact.divide(*together(top, bottom)), algebra)
         return Multicomplex(divide(top, bottom, algebra.table), algebra)
@@ -468,10 +464,7 @@ class Selection(Rule):
     def planes(self, func, args, kwargs, like):
         args, kwargs, operands, pick = self._pick(func, args, kwargs)
         first = func(*value_of(tuple(args)), **kwargs)
-        numbers = numbers_of(operands)
-        if not numbers:
-            return first
-        algebra, cache = lifted(numbers), {}
+        algebra, cache = lifted(numbers_of(args) + numbers_of(kwargs)), {}
         rest = (
             pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)))
             for k in range(1, algebra.size)
@@ -535,6 +528,56 @@ class Fresh(Rule):
         else:
             number = func(*args, **kwargs)
         return tape.constant(number) if number.dtype.kind in "fc" else number
+
+
+class Bivariate(Rule):
+    """An analytic function of two operands, by its planes and (for a recorder) its partials.
+
+    `on_planes(x, y, table)` has two buffers of one algebra and returns that of the result, whose
+    value is then NumPy's own; `partials(x, y)` are the derivatives by x and by y, in NumPy syntax.
+    """
+
+    verb = "analytic"
+
+    def __init__(self, on_planes, partials):
+        super().__init__((0, 1))
+        self.on_planes, self.partials = on_planes, partials
+
+    def planes(self, func, args, kwargs, like):
+        algebra = lifted(numbers_of(args))
+        if algebra.exact:
+            raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
+        x, y = together(*(_buffer_in(algebra, n, like.planes) for n in args))
+        out = self.on_planes(x, y, algebra.table)
+        out[0, ...] = func(*value_of(tuple(args)))
+        return Multicomplex(out, algebra)
+
+    def record(self, func, args, kwargs, tape):
+        x, y = (_number(n, tape) for n in args)
+        number = func(x, y)
+        slopes = [
+            tape.hold(slope)
+            for slope, n in zip(self.partials(x, y), args, strict=True)
+            if _is_moving(n, tape)
+        ]
+
+        def step(*tangents):
+            terms = [_scaling(s)(t) for s, t in zip(slopes, tangents, strict=True)]
+            return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+        return tape.emit(number, step, _moving(args, tape))
+
+
+def _buffer_in(algebra, x, like):
+    """Return an operand, number or plain, as a buffer of an algebra; scalars go where `like` is."""
+    if is_number(x):
+        return embed(x.planes, x.algebra, algebra)
+    if np.ndim(x):
+        return from_value(coefficients(x, "operand"), algebra)
+    dtype = np.result_type(like.dtype, x)
+    out = np.zeros_like(like, shape=(algebra.size,), dtype=dtype)
+    out[0] = x
+    return out
 
 
 class Composed(Rule):

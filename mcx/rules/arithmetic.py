@@ -8,9 +8,10 @@ import numpy as np
 
 from mcx import exact, series
 from mcx.dispatch import is_number, register, value_of
-from mcx.planes import multiply
+from mcx.planes import inner, multiply
 from mcx.verbs import (
     Analytic,
+    Bivariate,
     Composed,
     Constant,
     Divide,
@@ -83,7 +84,7 @@ def _power(x, p):
         argument = argument + p * np.log(np.where(zero, 1, x) / safe)
         at_zero = np.power(x, np.where(zero, exponent, 1))
     else:
-        at_zero = np.where(exponent > 0, 0.0, np.nan)
+        at_zero = np.where(exponent > 0, 0 * exponent, np.nan * exponent)
     with np.errstate(divide="ignore"):
         size = np.power(base, exponent)
     return np.where(zero, at_zero, np.exp(argument) * np.where(zero, 1, size))
@@ -98,12 +99,29 @@ def _plain_power(x, p):
     return rule.apply(lambda a: np.power(a, p), (x,), {})
 
 
-def _hypot(x, y):
-    r = np.hypot(value_of(x), value_of(y))
-    zero = r == 0
-    scale = np.where(zero, 1, r)
-    u, v = x / scale, y / scale
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, u * u + v * v)) * r)
+def _hypot_planes(x, y, table):
+    """r = ξ + ρ in the frame turned by the value: ρ (2ξ + ρ) = ζ², so nothing cancels.
+
+    ξ = (aX + bY)/r lies along (a, b), ζ = (aY − bX)/r across it; at r = 0 the gradient is 0.
+    """
+    r = np.hypot(x[0], y[0])
+    scale = np.where(r == 0, 1, r)
+    cos, sin = x[0] / scale, y[0] / scale
+    along, across = cos * x + sin * y, cos * y - sin * x
+    square = inner(across, across, table)
+    rho = square / (2 * scale)
+    for _ in range(table.order - 2):
+        rho = (square - inner(rho, 2 * along + rho, table)) / (2 * scale)
+    return along + rho
+
+
+def _hypot_partials(x, y):
+    r = np.hypot(x, y)
+    scale = np.where(value_of(r) == 0, 1, r)
+    return x / scale, y / scale
+
+
+register(np.hypot, Bivariate(_hypot_planes, _hypot_partials))
 
 
 def _arctan2(y, x):
@@ -129,13 +147,14 @@ def _remainder(x, y):
 
 
 def _float_power(x, p):
-    wide = [n.astype(np.result_type(n.dtype, np.float64)) if is_number(n) else n for n in (x, p)]
+    wide = [
+        n.astype(np.result_type(n.dtype, np.float64)) if hasattr(n, "dtype") else n for n in (x, p)
+    ]
     return np.power(*wide)
 
 
 COMPOSED = {
     np.power: _power,
-    np.hypot: _hypot,
     np.arctan2: _arctan2,
     np.logaddexp: _logaddexp,
     np.logaddexp2: lambda x, y: _logaddexp(x, y, math.log(2.0)),

@@ -62,4 +62,5 @@ class Call:
     wide: bool = True
 
     def __str__(self):
-        return f"{self.func.__module__.removeprefix('numpy.')}.{self.func.__name__}"
+        module = getattr(self.func, "__module__", None) or "numpy"
+        return f"{module.removeprefix('numpy.')}.{self.func.__name__}"

@@ -169,23 +169,35 @@ LEFT = (
 
 
 def _power(x, y):
-    return partials(lambda u, v: mp.exp(v * mp.log(u)), x, y, ORDER + 1, (abs(x), 1.0))
+    return partials(_real_power, x, y, ORDER + 1, (abs(x), 1.0))
+
+
+def _real_power(u, v):
+    return mp.exp(v * mp.log(u))
 
 
 def _hypot(x, y):
     r = 0.7 * math.hypot(x, y)
-    digits = 80 if min(abs(x), abs(y)) > 1e-6 * r else 200
-    return partials(lambda u, v: mp.sqrt(u * u + v * v), x, y, ORDER + 1, (r, r), digits)
+    return partials(_length, x, y, ORDER + 1, (r, r))
+
+
+def _length(u, v):
+    return mp.sqrt(u * u + v * v)
 
 
 def _arctan2(y, x):
     r = 0.7 * math.hypot(x, y)
-
-    def angle(u, v):  # the branch does not matter to derivatives; the value is set below
-        return mp.atan(u / v) if abs(x) >= abs(y) else -mp.atan(v / u)
-
+    angle = _angle_from_x if abs(x) >= abs(y) else _angle_from_y
     found = partials(angle, y, x, ORDER + 1, (r, r))
-    return found | {(0, 0): np.longdouble(math.atan2(y, x))}
+    return found | {(0, 0): np.longdouble(math.atan2(y, x))}  # the branch shifts the value alone
+
+
+def _angle_from_x(y, x):
+    return mp.atan(y / x)
+
+
+def _angle_from_y(y, x):
+    return -mp.atan(x / y)
 
 
 def _logaddexp(base):
@@ -195,13 +207,11 @@ def _logaddexp(base):
         return mp.log1p(mp.exp(z * log_base)) / log_base
 
     def found(x, y):
-        if abs(x - y) > 800:  # all but the larger term is below 1e-340
-            return _choice(lambda x, y: x > y)(x, y)
-        digits = 80 + int(0.7 * abs(x - y))
-        s = derivatives(softplus, y - x, ORDER + 1, 1.0, digits)  # f = x + softplus(y - x)
-        table = {(i, j): (-1) ** i * s[i + j] for i, j in degrees(ORDER + 1)}
-        mirror = derivatives(softplus, x - y, 1, 1.0, digits)
-        return table | {(0, 0): np.longdouble(x) + s[0], (1, 0): mirror[1]}
+        """Differentiate the larger plus softplus(smaller − larger)."""
+        s = derivatives(softplus, -abs(x - y), ORDER + 1, 1.0, 100)
+        large = (1, 0) if x >= y else (0, 1)
+        table = {key: (-1) ** key[large.index(1)] * s[sum(key)] for key in degrees(ORDER + 1)}
+        return table | {(0, 0): max(x, y) + s[0], large: 1 - s[1]}
 
     return found
 
@@ -259,7 +269,7 @@ BINARY = (
     Binary(np.divide, _divide, ((0.0, 1.0), (1e-12, -2.0), (-3.5, 0.25), (7.0, 1e-3), (1e4, 1e5))),
     Binary(np.power, _power, ((2.0, 3.0), (0.5, -1.5), (1e-3, 2.5), (10.0, 0.0), (1.0, 7.25))),
     Binary(np.float_power, _power, ((2.0, 3.0), (0.5, -1.5), (1e-3, 2.5), (10.0, 0.0))),
-    Binary(np.hypot, _hypot, PLANE, ((1e200, 1e200), (3e-160, 4e-160))),
+    Binary(np.hypot, _hypot, PLANE, ((1e200, 1e200), (3e-60, 4e-60))),
     Binary(np.arctan2, _arctan2, PLANE, ((1e40, -1e40),)),
     Binary(np.logaddexp, _logaddexp(mp.e), EXPONENTS, ((1000.0, -1000.0), (-300.0, 300.0))),
     Binary(np.logaddexp2, _logaddexp(mp.mpf(2)), EXPONENTS, ((1000.0, -1000.0), (-300.0, 300.0))),

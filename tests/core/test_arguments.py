@@ -35,7 +35,7 @@ class TestOperators:
                 assert isinstance(result, mcx.Multicomplex)
                 assert result.dtype == expected.dtype
                 np.testing.assert_array_equal(host(result.value), expected)
-        np.testing.assert_array_equal(host(op(x, z).planes), host(op(mcx.perturb(x), z).planes))
+        np.testing.assert_array_equal(host(op(x, z).planes), host(op(0 * z + x, z).planes))
 
     def test_broadcasts(self, op):
         z = numbers()[0]
@@ -200,7 +200,7 @@ def test_equation_7_takes_one_unit_for_each_argument():
 
 
 class TestComplexCoefficients:
-    x = X + 0.5j * Y
+    x = 0.5 * X + 0.25j * Y
     p = P - 1j * Q
 
     @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ class TestComplexCoefficients:
         d = lambda f: (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)  # noqa: E731
         first = d(lambda t: func(self.x + t * self.p))
         second = d(lambda s: d(lambda t: func(self.x + (s + t) * self.p)))
-        np.testing.assert_allclose(z.im(1), first, rtol=1e-8)
-        np.testing.assert_allclose(z.im(1, 2), second, rtol=1e-6)
+        np.testing.assert_allclose(z.im(1), first, rtol=1e-6)
+        np.testing.assert_allclose(z.im(1, 2), second, rtol=1e-5)
 
     def test_products_never_conjugate(self):
         z = mcx.perturb(self.x, self.p)

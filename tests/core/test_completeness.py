@@ -40,7 +40,7 @@ ELSEWHERE = {
 
 
 def name(func):
-    return f"{func.__module__ or 'numpy'}.{func.__name__}" if func not in UFUNCS else func.__name__
+    return f"{getattr(func, '__module__', None) or 'numpy'}.{func.__name__}"
 
 
 @pytest.mark.parametrize("func", EVERY, ids=name)
@@ -61,7 +61,7 @@ def test_unknown_function_is_in_no_group():
 @pytest.mark.parametrize("func", [f for f in EVERY if dispatch.classify(f) != "refused"], ids=name)
 def test_supported_function_has_a_test(func):
     tested = {c.func for c in (*DERIVATIVES, *VALUES)} | set(ELSEWHERE)
-    assert func in tested, f"{name(func)} has a rule but no row in the tables of calls"
+    assert name(func) in map(name, tested), "it has a rule but no row in the tables of calls"
 
 
 def test_not_yet_only_shrinks():

@@ -121,7 +121,6 @@ def dense_hessian(value_and_grad, w, batch):
     h = 1e-5
     steps = h * np.eye(w.size)
     columns = [
-        (value_and_grad(w + e, batch)[1] - value_and_grad(w - e, batch)[1]) / (2 * h)
-        for e in steps
+        (value_and_grad(w + e, batch)[1] - value_and_grad(w - e, batch)[1]) / (2 * h) for e in steps
     ]
     return np.array(columns)

@@ -36,9 +36,7 @@ def check_cg(solver, dtype=np.float64):
         x = partial.x
         assert (partial.status, partial.iterations) == (Status.MAX_ITERATIONS, iterations)
         np.testing.assert_allclose(partial.curvature, x @ A @ x, rtol=1e2 * eps)
-        np.testing.assert_allclose(
-            partial.residual_norm, np.linalg.norm(b - A @ x), rtol=1e4 * eps
-        )
+        np.testing.assert_allclose(partial.residual_norm, np.linalg.norm(b - A @ x), rtol=1e4 * eps)
         energies.append(x @ A @ x / 2 - b @ x)
         norms.append(np.linalg.norm(x))
     assert np.all(np.diff(energies) < 0), "CG decreases the energy in every iteration"

@@ -8,13 +8,13 @@ from tests.optim.problems import (
     dense_hessian,
     network,
     network_value_and_grad,
+    quadratic,
     small_data,
     small_softmax,
     softmax_hessian,
     softmax_value,
     softmax_value_and_grad,
     spd,
-    quadratic,
 )
 
 
@@ -219,7 +219,7 @@ def test_bad_settings_are_refused(options, message):
 
 
 def test_errors_do_not_dump_arrays():
-    objective, w = small_softmax()
+    objective, _ = small_softmax()
     with pytest.raises(NonFiniteError) as caught:
         objective.value_and_grad(np.full(15, np.nan), objective.data)
     assert len(str(caught.value)) < 300

@@ -20,9 +20,7 @@ def along(function, slope, curvature, delta, **options):
         return function(delta * gamma)
 
     options = {"eta": 0.05, "eps": EPS} | options
-    step = taylor_ratio_step(
-        loss_at, function(0.0), slope * delta, curvature * delta**2, **options
-    )
+    step = taylor_ratio_step(loss_at, function(0.0), slope * delta, curvature * delta**2, **options)
     return step, asked
 
 
