@@ -20,7 +20,7 @@ from mcx_nn import ACTIVATIONS, Supervised, lenet5, load_digits, softmax_cross_e
 from mcx_optim import Adam, History, NewtonKrylov, Objective, ProgressBar, fit
 
 NAMES = {"newton-krylov": "Newton-Krylov", "adam": "Adam"}
-EPOCHS = {"newton-krylov": 3, "adam": 30}
+EPOCHS = {"newton-krylov": 4, "adam": 30}
 CHUNK = 64  # images at a time in the full gradient: a few megabytes stay in the cache
 
 
@@ -60,10 +60,8 @@ def progress(name: str):
 
         def show(event):
             if event.metrics is not None:
-                loss = event.metrics["train_loss"]
-                print(
-                    f"{name} epoch {event.epoch}/{event.epochs} train loss {loss:.4g}", flush=True
-                )
+                epoch = f"{name} epoch {event.epoch}/{event.epochs}"
+                print(f"{epoch} train loss {event.metrics['train_loss']:.4g}", flush=True)
 
         return show
 
@@ -119,7 +117,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--optimizer", choices=["both", *NAMES], default="both")
     parser.add_argument("--epochs", type=int, help=f"passes over the digits; default {EPOCHS}")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--activation", choices=sorted(ACTIVATIONS), default="sigmoid")
     parser.add_argument("--seed", type=int, default=0, help="of the start and of the shuffling")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")

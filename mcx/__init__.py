@@ -2,19 +2,10 @@
 
 from mcx import dispatch, rules
 from mcx.array import Multicomplex, unit
-from mcx.derivatives import (
-    csdd,
-    csdd2,
-    derivative,
-    directional,
-    finite_difference,
-    gradient,
-    hessian,
-    jacobian,
-    jvp,
-    taylor,
-)
+from mcx.derivatives import csdd, csdd2, derivative, directional, jvp, taylor
+from mcx.differences import finite_difference
 from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
+from mcx.jacobians import gradient, hessian, jacobian
 from mcx.linearize import Linearized, linearize
 from mcx.seeding import perturb, step
 from mcx.verbs import register_bilinear, register_linear

@@ -61,12 +61,12 @@ def taylor_indices(order: int) -> tuple[Index, ...]:
 
 @lru_cache(maxsize=256)
 def degree_indices(generators: int, degree: int) -> tuple[Index, ...]:
-    """Lower set {α : |α| ≤ degree} over several generators, graded; degree 1: block of directions."""
-    found = []
-    for total in range(degree + 1):
-        for choice in itertools.combinations_with_replacement(range(generators), total):
-            found.append(tuple(choice.count(g) for g in range(generators)))
-    return tuple(found)
+    """Lower set {α : |α| ≤ degree} over several generators, graded; degree 1 for directions."""
+    return tuple(
+        tuple(choice.count(g) for g in range(generators))
+        for total in range(degree + 1)
+        for choice in itertools.combinations_with_replacement(range(generators), total)
+    )
 
 
 def _as_selector(positions: list[int]) -> slice | list[int]:
@@ -116,7 +116,7 @@ def _factor_triples(indices: tuple[Index, ...]) -> list[tuple[int, int, int]]:
     triples = []
     for c, top in enumerate(indices):
         for low in itertools.product(*(range(e + 1) for e in top)):
-            rest = tuple(e - l for e, l in zip(top, low, strict=True))
+            rest = tuple(e - k for e, k in zip(top, low, strict=True))
             triples.append((position[low], position[rest], c))
     return triples
 
@@ -221,8 +221,8 @@ def algebra_of(factors: tuple[Factor, ...], exact: bool = False) -> Algebra:
 def _union(first: Algebra, second: Algebra) -> Algebra:
     if first.exact != second.exact:
         raise AlgebraError(
-            "operands: expected one reading of the algebra, got one exact number (made with h=) and "
-            "one of the limit algebra; make both with the same h, or both without"
+            "operands: expected one reading of the algebra, got one exact number (made with h=) "
+            "and one of the limit algebra; make both with the same h, or both without"
         )
     factors = {f.serial: f for f in (*first.factors, *second.factors)}
     return algebra_of(tuple(factors[s] for s in sorted(factors)), first.exact)

@@ -185,7 +185,9 @@ def _is_separated(index) -> bool:
     """Tell whether array indices stand apart, so that NumPy moves their axes to the front."""
     if not isinstance(index, tuple):
         return False
-    arrays = any(not (isinstance(i, (slice, int, np.integer)) or i is None or i is ...) for i in index)
+    arrays = any(
+        not (isinstance(i, (slice, int, np.integer)) or i is None or i is ...) for i in index
+    )
     if not arrays:
         return False
     advanced = [not (isinstance(i, slice) or i is None or i is ...) for i in index]

@@ -66,7 +66,7 @@ def name_of(func) -> str:
 
 
 def public(func):
-    """Return the function of the numpy namespace that a twin (``like=``, a method's ufunc) is of."""
+    """Return the function of the numpy namespace of which this is a twin (``like=``, methods)."""
     if getattr(func, "__module__", None) != "numpy" and not isinstance(func, np.ufunc):
         return func
     return getattr(np, func.__name__, func)
@@ -147,7 +147,10 @@ def _foreign(x, number) -> bool:
 
 
 def _outranked(number, others) -> bool:
-    return any(is_number(x) and x.rank > number.rank for x in others)
+    """Tell whether a number of another type, which NumPy asks next, comes first."""
+    return any(
+        is_number(x) and x.rank > number.rank and type(x) is not type(number) for x in others
+    )
 
 
 def call_ufunc(number, ufunc, method, inputs, kwargs):

@@ -1,4 +1,4 @@
-"""Exceptions. Every message says what, where, expected, got and the remedy, and never dumps arrays."""
+"""Exceptions. Messages say what, where, expected, got and the remedy, and never dump arrays."""
 
 
 class UnsupportedFunctionError(TypeError):

@@ -61,7 +61,7 @@ def reciprocal(z):
 
 
 def divide(x, y):
-    """x / y = x · (1/y)."""
+    """X / y = x · (1/y)."""
     return _times(x, reciprocal(y))
 
 
@@ -75,7 +75,7 @@ def exp(z):
 
 
 def sin(z):
-    """sin z = sin z1 cosh z2 + i_n cos z1 sinh z2."""
+    """Sin z = sin z1 cosh z2 + i_n cos z1 sinh z2."""
     if z.shape[0] == 1:
         return np.sin(z)
     z1, z2 = _halves(z)
@@ -83,7 +83,7 @@ def sin(z):
 
 
 def cos(z):
-    """cos z = cos z1 cosh z2 − i_n sin z1 sinh z2."""
+    """Cos z = cos z1 cosh z2 − i_n sin z1 sinh z2."""
     if z.shape[0] == 1:
         return np.cos(z)
     z1, z2 = _halves(z)
@@ -91,7 +91,7 @@ def cos(z):
 
 
 def sinh(z):
-    """sinh z = sinh z1 cos z2 + i_n cosh z1 sin z2."""
+    """Sinh z = sinh z1 cos z2 + i_n cosh z1 sin z2."""
     if z.shape[0] == 1:
         return np.sinh(z)
     z1, z2 = _halves(z)
@@ -99,7 +99,7 @@ def sinh(z):
 
 
 def cosh(z):
-    """cosh z = cosh z1 cos z2 + i_n sinh z1 sin z2."""
+    """Cosh z = cosh z1 cos z2 + i_n sinh z1 sin z2."""
     if z.shape[0] == 1:
         return np.cosh(z)
     z1, z2 = _halves(z)
@@ -107,7 +107,7 @@ def cosh(z):
 
 
 def tan(z):
-    """tan z = sin z / cos z."""
+    """Tan z = sin z / cos z."""
     return divide(sin(z), cos(z))
 
 
@@ -122,7 +122,7 @@ def expm1(z):
 
 
 def tanh(z):
-    """tanh z = sinh z / cosh z near 0, −s·expm1(−2sz)/(1 + e^(−2sz)) beyond, s the value's sign."""
+    """Tanh z = sinh z / cosh z near 0, −s·expm1(−2sz)/(1 + e^(−2sz)) beyond, s the value's sign."""
     near = np.abs(z[0]) < 1
     inside = np.where(near, z, 0)
     sign = np.where(z[0] < 0, -1, 1).astype(z.dtype)
@@ -132,7 +132,7 @@ def tanh(z):
 
 
 def log(z):
-    """log z = log z1 + ½ log1p((z2/z1)²) + i_n atan(z2/z1)."""
+    """Log z = log z1 + ½ log1p((z2/z1)²) + i_n atan(z2/z1)."""
     if z.shape[0] == 1:
         return np.log(z)
     z1, z2 = _halves(z)
@@ -164,7 +164,7 @@ def _doubled(z, sign: float):
 
 
 def arctan(z):
-    """atan z = atan a + atan w, w = (z−a)/(1+az); atan w = ½ atan u + ½ i artanh v (`_doubled`)."""
+    """Atan z = atan a + atan w, w = (z−a)/(1+az); atan w = ½ atan u + ½ i artanh v (`_doubled`)."""
     if z.shape[0] == 1:
         return np.arctan(z)
     u, v = _doubled(_shifted(z, 1.0), 1.0)
@@ -174,7 +174,7 @@ def arctan(z):
 
 
 def arctanh(z):
-    """artanh z = artanh a + artanh w, w = (z−a)/(1−az); artanh w = ½ artanh u + ½ i atan v."""
+    """Artanh z = artanh a + artanh w, w = (z−a)/(1−az); artanh w = ½ artanh u + ½ i atan v."""
     if z.shape[0] == 1:
         return np.arctanh(z)
     u, v = _doubled(_shifted(z, -1.0), -1.0)
@@ -208,7 +208,7 @@ def integer_power(z, n: int):
 
 
 def power(z, p):
-    """z^p: repeated products for an integer p, else exp(p log z) with the factor |value|^p apart."""
+    """z^p: repeated products for an integer p, else exp(p log z) with the value's power apart."""
     if np.ndim(p) == 0 and float(p).is_integer():
         return integer_power(z, int(p))
     relative = z / z[0]

@@ -135,10 +135,9 @@ def linearize(f, x, *, args=(), argnum: int = 0):
     >>> lin(np.eye(2)).shape
     (2, 2)
     """
-    x = as_point(x)
+    x = as_point(x).copy()
     tape = Tape()
     seed = Recorded(tape, x, tape.new_slot())
-    seed.storage.kept = True
     y = bound(f, args, argnum)(seed)
     value = tree_map(
         lambda leaf: leaf.number if isinstance(leaf, Recorded) and leaf.tape is tape else leaf, y

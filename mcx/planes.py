@@ -10,7 +10,6 @@ import numpy as np
 
 from mcx.algebra import Algebra, Table, embedding
 
-
 AS_STRIDED: dict = {}  # array type -> its as_strided, which NumPy does not dispatch
 
 

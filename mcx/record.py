@@ -74,16 +74,18 @@ class Tape:
             x = x.number
         elif isinstance(x, (list, tuple)):
             return type(x)(self.hold(item) for item in x)
-        elif is_number(x):
-            x = x.copy()
-        elif isinstance(x, np.ndarray) and x.flags.writeable:
-            x = x.copy()
-        elif hasattr(x, "copy") and not isinstance(x, (np.ndarray, np.generic)):
+        elif _writeable_elsewhere(x):
             x = x.copy()
         buffer = buffer_of(x)
         if hasattr(buffer, "nbytes"):
             self.held[id(buffer)] = buffer
         return x
+
+
+def _writeable_elsewhere(x) -> bool:
+    if isinstance(x, np.ndarray):
+        return x.flags.writeable
+    return hasattr(x, "copy") and not isinstance(x, np.generic)
 
 
 def _memory_order(array) -> tuple[int, ...]:
@@ -100,7 +102,7 @@ def _writable_copy(tangent, order):
 class Recorded(Surface):
     """A first-order number under recording. It is a view of its storage through `chain`."""
 
-    __slots__ = ("chain", "storage", "tape")
+    __slots__ = ("__weakref__", "chain", "storage", "tape")
 
     def __init__(self, tape: Tape, number, slot: int | None):
         self.tape = tape

@@ -29,8 +29,8 @@ def as_direction(p, x, what: str):
     p = as_point(p, what)
     if np.shape(p) != np.shape(x):
         raise ValueError(
-            f"{what}: expected shape {np.shape(x)}, got {np.shape(p)}; a direction has the shape of "
-            "x (np.ones_like(x) perturbs every element by itself)"
+            f"{what}: expected shape {np.shape(x)}, got {np.shape(p)}; a direction has the shape "
+            "of x (np.ones_like(x) perturbs every element by itself)"
         )
     return p
 
@@ -75,7 +75,8 @@ def coefficient(y, factor: Factor, index: int):
     place = factors.index(factor)
     sizes = [len(f.indices) for f in factors]
     inner = math.prod(sizes[:place])
-    planes = y.planes.reshape(-1, sizes[place], inner, *y.shape)[:, index]
+    outer = math.prod(sizes[place + 1 :])
+    planes = y.planes.reshape(outer, sizes[place], inner, *y.shape)[:, index]
     rest = without(y.algebra, factor)
     if not rest.factors:
         return planes[0, 0]
@@ -86,7 +87,7 @@ def step(dtype, order: int) -> float:
     """Return the automatic step of the exact reading for a dtype and an order.
 
     The largest power of two with h² ≤ eps/8, so that the square of a unit is lost to rounding;
-    lowered where needed only as far as hⁿ stays at least tiny/eps, so that planes keep their digits.
+    lowered where needed only as far as hⁿ stays at least tiny/eps, so that planes keep digits.
 
     Parameters
     ----------
@@ -112,8 +113,8 @@ def step(dtype, order: int) -> float:
     h = 2.0 ** math.floor(math.log2(float(info.eps) / 8) / 2)
     if h**order < float(info.tiny) / float(info.eps):
         raise AlgebraError(
-            f"step: no h for order {order} in {np.dtype(dtype)}: h**2 <= eps/8 gives h = {h:.3g} and "
-            "h**order below tiny/eps; use float64, a lower order, or the limit algebra (no h)"
+            f"step: no h for order {order} in {np.dtype(dtype)}: h**2 <= eps/8 gives h = {h:.3g} "
+            "and h**order below tiny/eps; use float64, a lower order, or the limit algebra (no h)"
         )
     return h
 
@@ -162,8 +163,11 @@ def perturb(x, *directions, h=None):
         raise ValueError("perturb: expected at least one direction (order 1), got none")
     given = {k: as_direction(p, x, f"direction {k}") for k, p in given.items()}
     if h is not None:
-        h = step(np.result_type(x.dtype, *(p.dtype for p in given.values())), len(directions)) \
-            if h == "auto" else float(h)
+        h = (
+            step(np.result_type(x.dtype, *(p.dtype for p in given.values())), len(directions))
+            if h == "auto"
+            else float(h)
+        )
         if not h > 0:
             raise ValueError(f"perturb: h: expected a positive step or 'auto', got {h}")
         given = {k: p * h for k, p in given.items()}

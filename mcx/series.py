@@ -1,7 +1,7 @@
 """Taylor coefficients of scalar functions, in forms that lose no digits.
 
-Every function here takes the value a, y = f(a) as NumPy computed it, and an order n ≥ 1, and returns
-[f'(a), f''(a)/2!, …, f⁽ⁿ⁾(a)/n!] as plain arrays. Recurrences add terms of one sign, or are the
+Every function here takes the value a, y = f(a) as NumPy computed it, and an order n ≥ 1,
+and returns [f'(a), f''(a)/2!, …, f⁽ⁿ⁾(a)/n!] as plain arrays. Recurrences add terms of one sign, or are the
 three-term recurrences of Legendre polynomials, so that tails and zeros keep their digits.
 """
 
@@ -121,7 +121,7 @@ def _convolved(f, g, k: int):
 
 
 def tangent(a, y, n):
-    """tan' = 1 + tan²; all terms of one sign."""
+    """Tan' = 1 + tan²; all terms of one sign."""
     terms = [y, 1 + y * y]
     for k in range(1, n):
         terms.append(_convolved(terms, terms, k) / (k + 1))
@@ -138,7 +138,7 @@ def _tanh_from(y, s, n):
 
 
 def _magnitude(a):
-    """|a| for real a; for complex a the one of ±a with real part ≥ 0, which is analytic."""
+    """Return |a| for real a; for complex a the one of ±a with real part ≥ 0, which is analytic."""
     return np.abs(a) if a.dtype.kind == "f" else np.where(np.real(a) < 0, -a, a)
 
 
@@ -213,4 +213,3 @@ def hyperbolic_arcsine(a, y, n):
 def hyperbolic_arccosine(a, y, n):
     scale = 1 / (np.sqrt(a - 1) * np.sqrt(a + 1))
     return _legendre_root(-(a * scale) * scale, scale, -1.0, n)
-

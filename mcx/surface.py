@@ -1,7 +1,7 @@
 """The public surface of `numpy.ndarray`, as a table, for everything that dispatches.
 
-A method is either the NumPy function of the same meaning, or refused with its remedy. `Multicomplex`
-and the recorder's numbers share it; what depends on how planes are stored is theirs.
+A method is either the NumPy function of the same meaning, or refused with its remedy.
+`Multicomplex` and the recorder's numbers share it; what depends on how planes are stored is theirs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ EXIT = "take z.value for the value plane, z.im(1) for a derivative, z.planes for
 
 # Methods that are the NumPy function of the same name with the array first.
 _FUNCTIONS = (
-    "all any argmax argmin argpartition argsort clip conj conjugate cumprod cumsum "
-    "diagonal dot max mean min nonzero prod ravel repeat round searchsorted squeeze std sum "
-    "swapaxes take trace var"
-).split()
+    *("all", "any", "argmax", "argmin", "argpartition", "argsort", "clip", "conj", "conjugate"),
+    *("cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel"),
+    *("repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace"),
+    "var",
+)
 
 _REFUSED = {
     **dict.fromkeys(
@@ -152,11 +153,11 @@ class Surface(Number, NDArrayOperatorsMixin):
         return self.buffer.device
 
     @property
-    def T(self):  # noqa: N802 - NumPy's name
+    def T(self):
         return np.transpose(self)
 
     @property
-    def mT(self):  # noqa: N802 - NumPy's name
+    def mT(self):
         return np.matrix_transpose(self)
 
     @property

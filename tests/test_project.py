@@ -7,12 +7,16 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import mcx
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("mcx", "mcx_nn", "mcx_optim")
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "tests", "examples", *PACKAGES}
 OPTIONAL = ("cupy", "numba", "scipy", "matplotlib", "tqdm", "mpi4py", "sklearn")
+README = (ROOT / "README.md").read_text()
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
@@ -90,12 +94,6 @@ def test_dependencies_point_one_way(path):
     assert first_party <= allowed_first_party(path)
 
 
-@pytest.mark.parametrize("path", python_files("mcx_nn"), ids=lambda p: p.name)
-def test_layers_do_not_know_cupy(path):
-    allowed = {"cupy"} if path.name == "primitives.py" else set()
-    assert imported_packages(path.read_text()) & {"cupy"} <= allowed
-
-
 @pytest.mark.parametrize("path", python_files(*PACKAGES), ids=lambda p: str(p.relative_to(ROOT)))
 def test_libraries_do_not_print(path):
     assert calls_to_print(path.read_text()) == []
@@ -168,9 +166,7 @@ def test_wheel_holds_every_file_of_the_packages(tmp_path):
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():
-    markers = re.findall(
-        r"<!-- test command -->\n```bash\n(.*)\n```\n<!-- end -->", (ROOT / "README.md").read_text()
-    )
+    markers = re.findall(r"<!-- test command -->\n```bash\n(.*)\n```\n<!-- end -->", README)
     assert len(markers) == 1, "README.md: expected one marked test command of one line"
     command, script = markers[0], (ROOT / ".ci" / "run").read_text()
     assert re.fullmatch(r"python3 -m venv \.venv && .*'\.\[test\]' && \.venv/bin/pytest.*", command)
@@ -178,3 +174,26 @@ def test_continuous_integration_runs_the_test_command_of_the_readme():
     assert "<!-- test command -->" in script
     assert 'eval "$command"' in script
     assert not re.search(r"^[^#\n]*bin/(python -m )?pytest", script, re.M)
+
+
+def nonsmooth_rows():
+    """Return the rows (f(x), x, f'(x)) of the README's table of conventions, as source text."""
+    section = README.split("## What is conventional where a function is not smooth")[1]
+    section = section.split("\n## ")[0]
+    return re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \|", section, re.M)
+
+
+@pytest.mark.parametrize(("function", "point", "expected"), nonsmooth_rows())
+def test_nonsmooth_convention_of_the_readme(function, point, expected):
+    point, expected = (np.array(eval(text, {"np": np})) for text in (point, expected))
+    differentiate = mcx.gradient if point.ndim else mcx.derivative
+    with np.errstate(divide="ignore", invalid="ignore"):
+        got = differentiate(eval(f"lambda x: {function}", {"np": np}), point)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_readme_has_the_table_and_names_files_that_exist():
+    assert len(nonsmooth_rows()) >= 16
+    paths = re.findall(rf"`((?:{'|'.join(PACKAGES)}|tests|examples|\.ci)/[\w./]*)`", README)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -67,9 +67,7 @@ register(np.subtract, Sum(-1))
 register(np.multiply, Multilinear((0, 1), elementwise=multiply))
 register(np.divide, Divide())
 
-softplus = primitive(
-    lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n))
-)
+softplus = primitive(lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n)))
 
 
 def _power(x, p):
@@ -91,16 +89,14 @@ def _power(x, p):
 
 
 def _plain_power(x, p):
-    rule = Analytic(
-        lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p)
-    )
+    rule = Analytic(lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p))
     shape = np.broadcast_shapes(np.shape(x), np.shape(p))
     x = x if np.shape(x) == shape else np.broadcast_to(x, shape)
     return rule.apply(lambda a: np.power(a, p), (x,), {})
 
 
 def _hypot_planes(x, y, table):
-    """r = ξ + ρ in the frame turned by the value: ρ (2ξ + ρ) = ζ², so nothing cancels.
+    """R = ξ + ρ in the frame turned by the value: ρ (2ξ + ρ) = ζ², so nothing cancels.
 
     ξ = (aX + bY)/r lies along (a, b), ζ = (aY − bX)/r across it; at r = 0 the gradient is 0.
     """
@@ -187,7 +183,7 @@ def _copysign(a, b):
     return lambda u: np.where(same, u, -u)
 
 
-def _clip(a, a_min=None, a_max=None, *, min=None, max=None):  # noqa: A002 - NumPy's names
+def _clip(a, a_min=None, a_max=None, *, min=None, max=None):
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     below = False if low is None else ~(a >= low)
     above = False if high is None else ~(np.where(below, low, a) <= high)

@@ -78,7 +78,7 @@ def _kept(result, axes, keepdims):
 
 
 def _extreme(find, better, worst):
-    """The element NumPy's extremum takes: the first of equal ones, or the initial value."""
+    """Return the choice of NumPy's extremum: the first of equal elements, or the initial value."""
 
     def choose(a, axis=None, out=None, keepdims=False, initial=None, where=True):
         axes = _axes(axis, np.ndim(a))
@@ -162,7 +162,20 @@ def _std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=No
     return _length(d, axes, keepdims) / count**0.5
 
 
-def _norm(x, ord=None, axis=None, keepdims=False):  # noqa: A002 - NumPy's name
+def _average(a, axis=None, weights=None, returned=False, *, keepdims=np._NoValue):
+    """Σ w a / Σ w; with `returned` only the plain way."""
+    _no_more("average", returned or None)
+    keepdims = keepdims is True
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    if np.ndim(weights) == 1 and np.ndim(a) > 1:
+        weights = np.reshape(weights, (-1, *(1,) * (np.ndim(a) - 1 - axis % np.ndim(a))))
+    weights = np.broadcast_to(weights, np.shape(a))
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+
+
+def _norm(x, ord=None, axis=None, keepdims=False):
     """Vector norms of any order but 0; Frobenius, 1 and ±inf norms of matrices."""
     axes = _axes(axis, x.ndim)
     if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
@@ -184,7 +197,7 @@ def _norm(x, ord=None, axis=None, keepdims=False):  # noqa: A002 - NumPy's name
     )
 
 
-def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):  # noqa: A002 - NumPy's name
+def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     axes = _axes(axis, x.ndim)
     if ord == 2:
         return _length(x, axes, keepdims)
@@ -192,6 +205,7 @@ def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):  # noqa: A002 - Num
 
 
 COMPOSED = {
+    np.average: _average,
     np.diff: _diff,
     np.trapezoid: _trapezoid,
     np.prod: _prod,

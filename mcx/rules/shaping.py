@@ -10,7 +10,8 @@ from mcx.verbs import Linear, register_linear
 
 SINGLE = (
     np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis,
-    np.squeeze, np.expand_dims, np.broadcast_to, np.diagonal, np.diag, np.diagflat, np.tril, np.triu,
+    np.squeeze, np.expand_dims, np.broadcast_to, np.diagonal, np.diag, np.diagflat, np.tril,
+    np.triu,
     np.flip, np.fliplr, np.flipud, np.rot90, np.roll, np.tile, np.repeat, np.take,
     np.take_along_axis, np.delete, np.copy, np.split, np.array_split, np.hsplit,
     np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view,
@@ -58,14 +59,14 @@ _LINEAR_PADS = ("constant", "edge", "linear_ramp", "mean", "reflect", "symmetric
 
 
 class _Pad(Linear):
-    def split(self, func, args, kwargs):
+    def split(self, func, args, kwargs, keep=None):
         mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
         if mode not in _LINEAR_PADS:
             raise ValueError(
                 f"numpy.pad: mode: expected one of {', '.join(_LINEAR_PADS)} for a Multicomplex "
                 f"(linear ones), got {mode!r}"
             )
-        return super().split(func, args, kwargs)
+        return super().split(func, args, kwargs, keep)
 
 
 register(np.pad, _Pad((0,), value_only=("constant_values", "end_values")))

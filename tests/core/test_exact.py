@@ -106,7 +106,7 @@ class TestAgainstMatrices:
         ("func", "back"), [(np.arctan, np.tan), (np.arctanh, np.tanh), (np.log, np.exp)]
     )
     def test_inverse_functions(self, n, func, back):
-        planes = random_planes(n, 6, 0.2 / n)
+        planes = random_planes(n, 6, 0.15 / n)
         planes[0] = 0.6
         z = exact_number(planes)
         np.testing.assert_allclose(back(func(z)).planes, planes, atol=1e-13)

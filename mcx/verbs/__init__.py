@@ -1,0 +1,35 @@
+"""The verbs: how a rule acts on planes, and what it leaves on a tape.
+
+A rule is an instance of a verb: `linear` (apply to every plane), `multilinear` (table of products),
+`analytic` (Taylor coefficients at the value), `selection` (indices from the value plane, gather on
+all), `value` (answer from the value plane), `constant` (piecewise constant: derivative zero) and
+`composed` (a formula in NumPy syntax). Each has two methods: `planes` for Multicomplex operands,
+`record` for a recorder's. The mathematics is in `mcx.rules`.
+"""
+
+from mcx.verbs.analytic import Analytic, Bivariate, Divide
+from mcx.verbs.base import Rule
+from mcx.verbs.composed import Composed
+from mcx.verbs.constant import Constant, Fresh, Value
+from mcx.verbs.linear import Linear, Sum
+from mcx.verbs.multilinear import Multilinear
+from mcx.verbs.primitive import primitive, register_bilinear, register_linear
+from mcx.verbs.selection import Selection
+
+__all__ = [
+    "Analytic",
+    "Bivariate",
+    "Composed",
+    "Constant",
+    "Divide",
+    "Fresh",
+    "Linear",
+    "Multilinear",
+    "Rule",
+    "Selection",
+    "Sum",
+    "Value",
+    "primitive",
+    "register_bilinear",
+    "register_linear",
+]

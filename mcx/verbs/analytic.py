@@ -1,0 +1,137 @@
+"""Analytic functions: Taylor coefficients at the value, composed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mcx import exact
+from mcx.array import Multicomplex
+from mcx.dispatch import is_number, unsupported, value_of
+from mcx.planes import aligned, compose, divide, times_unless_zero, together
+from mcx.record import Recorded
+from mcx.verbs.base import Rule, buffer_in, is_moving, lifted, moving_among, number_on, numbers_of
+
+
+class Analytic(Rule):
+    """An analytic function of one operand: Taylor coefficients at the value, composed."""
+
+    verb = "analytic"
+
+    def __init__(self, series, exact=None):
+        super().__init__((0,))
+        self.series, self.exact = series, exact
+
+    def planes(self, func, args, kwargs, like):
+        (z,) = args
+        if z.algebra.exact:
+            if self.exact is None:
+                raise unsupported(
+                    func, args, "it has no recursion in the exact reading; leave h out"
+                )
+            return Multicomplex(self.exact(z.planes), z.algebra)
+        table, a = z.algebra.table, z.planes[0]
+        y = func(a)
+        return Multicomplex(
+            compose([y, *self.series(a, y, table.order)], z.planes, table), z.algebra
+        )
+
+    def coefficient(self, func, number, y, k: int):
+        """Return f⁽ᵏ⁾/k! at a number (y = f there), as a number of the same kind."""
+        if isinstance(number, Recorded):
+            inner = self.coefficient(func, number.number, y.number, k)
+            if number.storage.slot is None:
+                return number.tape.constant(inner)
+            slope = (k + 1) * self.coefficient(func, number.number, y.number, k + 1)
+            return number.tape.emit(inner, scaling(number.tape.hold(slope)), (number,))
+        if not is_number(number):
+            return self.series(number, y, k)[k - 1]
+        table, a = number.algebra.table, number.planes[0]
+        higher = self.series(a, y.planes[0], table.order + k)
+        shifted = [math.comb(j, k) * c for j, c in enumerate(higher, 1) if j >= k]
+        return Multicomplex(compose(shifted, number.planes, table), number.algebra)
+
+    def record(self, func, args, kwargs, tape):
+        (x,) = args
+        number = func(x.number)
+        if x.storage.slot is None:
+            return tape.constant(number)
+        slope = tape.hold(self.coefficient(func, x.number, number, 1))
+        return tape.emit(number, scaling(slope), (x,))
+
+
+def scaling(slope):
+    """Return the step tangent -> slope·tangent, 0 where the tangent is, even at infinite slopes."""
+    if np.isfinite(slope).all():
+        return lambda tangent: slope * tangent
+    return lambda tangent: times_unless_zero(slope, tangent)
+
+
+class Divide(Rule):
+    """x / y."""
+
+    verb = "analytic"
+
+    def planes(self, func, args, kwargs, like):
+        x, y = args
+        if not is_number(y):
+            return Multicomplex(func(aligned(x.planes, np.ndim(y)), y), x.algebra)
+        algebra = lifted(numbers_of(args))
+        top, bottom = buffer_in(algebra, x, y.planes), buffer_in(algebra, y, y.planes)
+        if algebra.exact:
+            return Multicomplex(exact.divide(*together(top, bottom)), algebra)
+        return Multicomplex(divide(top, bottom, algebra.table), algebra)
+
+    def record(self, func, args, kwargs, tape):
+        x, y = (number_on(n, tape) for n in args)
+        quotient = func(x, y)
+        moving = [is_moving(n, tape) for n in args]
+        y = tape.hold(args[1])
+        if not moving[1]:
+            return tape.emit(quotient, lambda tangent: tangent / y, moving_among(args, tape))
+        kept = tape.hold(tape.constant(quotient))
+
+        def step(*tangents):
+            term = kept * tangents[-1]
+            return (tangents[0] - term if moving[0] else -term) / y
+
+        return tape.emit(quotient, step, moving_among(args, tape))
+
+
+class Bivariate(Rule):
+    """An analytic function of two operands, by its planes and (for a recorder) its partials.
+
+    `on_planes(x, y, table)` has two buffers of one algebra and returns that of the result, whose
+    value is then NumPy's own; `partials(x, y)` are the derivatives by x and by y, in NumPy syntax.
+    """
+
+    verb = "analytic"
+
+    def __init__(self, on_planes, partials):
+        super().__init__((0, 1))
+        self.on_planes, self.partials = on_planes, partials
+
+    def planes(self, func, args, kwargs, like):
+        algebra = lifted(numbers_of(args))
+        if algebra.exact:
+            raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
+        x, y = together(*(buffer_in(algebra, n, like.planes) for n in args))
+        out = self.on_planes(x, y, algebra.table)
+        out[0, ...] = func(*value_of(tuple(args)))
+        return Multicomplex(out, algebra)
+
+    def record(self, func, args, kwargs, tape):
+        x, y = (number_on(n, tape) for n in args)
+        number = func(x, y)
+        slopes = [
+            tape.hold(slope)
+            for slope, n in zip(self.partials(x, y), args, strict=True)
+            if is_moving(n, tape)
+        ]
+
+        def step(*tangents):
+            terms = [scaling(s)(t) for s, t in zip(slopes, tangents, strict=True)]
+            return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+        return tape.emit(number, step, moving_among(args, tape))

@@ -1,0 +1,158 @@
+"""What every verb is made of: operands, their planes, and their places on a tape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcx.algebra import common_algebra
+from mcx.array import Multicomplex, coefficients
+from mcx.dispatch import contains_number, is_number, positional, signature_of, unsupported
+from mcx.planes import embed, from_value, stacked
+from mcx.record import Recorded
+
+
+def numbers_of(x):
+    """Return the numbers in (nested) arguments, in order."""
+    if is_number(x):
+        return [x]
+    if isinstance(x, (list, tuple)):
+        return [n for item in x for n in numbers_of(item)]
+    if isinstance(x, dict):
+        return numbers_of(list(x.values()))
+    return []
+
+
+def replaced(x, change):
+    """Return (nested) operands with every leaf replaced by change(leaf)."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(replaced(item, change) for item in x)
+    return change(x)
+
+
+def zero_like(x):
+    """Return the zero an operand without a tangent contributes to a linear function."""
+    if x is None:
+        return None
+    return np.zeros_like(x) if hasattr(x, "dtype") else type(x)(0)
+
+
+class Rule:
+    """A rule. `operands` are the positions of the arguments that may carry derivatives.
+
+    Arguments named in `value_only` (an initial value, a padding constant) belong to the value: the
+    other planes see zero in their place.
+    """
+
+    verb = ""
+
+    def __init__(self, operands: tuple[int, ...] | None = (0,), value_only: tuple[str, ...] = ()):
+        self.operands = operands
+        self.value_only = value_only
+
+    def apply(self, func, args, kwargs, like=None):
+        """Evaluate func for arguments with at least one number (or made in the image of one)."""
+        numbers = numbers_of(args) + numbers_of(kwargs)
+        top = max(numbers, key=lambda n: n.rank) if numbers else like
+        if isinstance(top, Recorded):
+            return self.record(func, args, kwargs, top.tape)
+        return self.planes(func, args, kwargs, top)
+
+    def places(self, args):
+        """Return the positions of the operands among the arguments given."""
+        if self.operands is None:
+            return [k for k, x in enumerate(args) if hasattr(x, "shape")]
+        return [k for k in self.operands if k < len(args)]
+
+    def split(self, func, args, kwargs, keep=None):
+        """Return the operands, and call(operands, tangent=False) with the other arguments fixed.
+
+        `keep` is applied to the others: a tape holds them.
+
+        Raises
+        ------
+        UnsupportedFunctionError
+            If a number stands where only plain arguments have a rule.
+        """
+        if self.operands is not None:
+            args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
+        places = self.places(args)
+        if self.value_only:
+            names = signature_of(func)[len(places) : len(args)]
+            kwargs = {**dict(zip(names, args[len(places) :], strict=False)), **kwargs}
+            args = args[: len(places)]
+        others = [a for k, a in enumerate(args) if k not in places]
+        if contains_number(others) or numbers_of(kwargs):
+            raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
+        if keep is not None:
+            args = [a if k in places else keep(a) for k, a in enumerate(args)]
+            kwargs = {k: keep(v) for k, v in kwargs.items()}
+        zeros = {k: replaced(v, zero_like) for k, v in kwargs.items() if k in self.value_only}
+
+        def call(operands, tangent=False):
+            full = list(args)
+            for place, operand in zip(places, operands, strict=True):
+                full[place] = operand
+            return func(*full, **({**kwargs, **zeros} if tangent and zeros else kwargs))
+
+        return [args[k] for k in places], call
+
+
+def lifted(numbers):
+    """Return the common algebra of numbers."""
+    return common_algebra([n.algebra for n in numbers])
+
+
+def plane_of(x, k: int, algebra, cache):
+    """Return plane k of an operand in an algebra: a plain operand has plane 0 alone."""
+    if not isinstance(x, Multicomplex):
+        return x if k == 0 else zero_like(x)
+    if x.algebra is algebra:
+        return x.planes[k]
+    if id(x) not in cache:
+        cache[id(x)] = embed(x.planes, x.algebra, algebra)
+    return cache[id(x)][k]
+
+
+def buffer_in(algebra, x, like):
+    """Return an operand, number or plain, as a buffer of an algebra; scalars go where `like` is."""
+    if is_number(x):
+        return embed(x.planes, x.algebra, algebra)
+    if np.ndim(x):
+        return from_value(coefficients(x, "operand"), algebra)
+    dtype = np.result_type(like.dtype, x)
+    out = np.zeros_like(like, shape=(algebra.size,), dtype=dtype)
+    out[0] = x
+    return out
+
+
+def wrapped(parts, algebra):
+    """Return per-plane results (arrays, or tuples and lists of arrays) as Multicomplex."""
+    first = parts[0]
+    if isinstance(first, (list, tuple)):
+        items = [wrapped([part[i] for part in parts], algebra) for i in range(len(first))]
+        return rebuilt(first, items)
+    return Multicomplex(stacked(parts), algebra)
+
+
+def rebuilt(like, items):
+    return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
+
+
+def number_on(x, tape):
+    """Return the value of an operand of this tape; others as they are."""
+    return x.number if isinstance(x, Recorded) and x.tape is tape else x
+
+
+def is_moving(x, tape) -> bool:
+    return isinstance(x, Recorded) and x.tape is tape and x.storage.slot is not None
+
+
+def moving_among(operands, tape):
+    return [n for n in numbers_of(operands) if is_moving(n, tape)]
+
+
+class _Moving:
+    """Placeholder of an operand whose tangent arrives when the program runs."""
+
+
+MOVING = _Moving()

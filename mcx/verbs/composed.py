@@ -1,0 +1,29 @@
+"""Formulas in NumPy syntax over other rules."""
+
+from __future__ import annotations
+
+from mcx.dispatch import value_of
+from mcx.record import Recorded
+from mcx.verbs.base import Rule, number_on
+
+
+class Composed(Rule):
+    """A formula in NumPy syntax over other rules; the value plane is NumPy's own call."""
+
+    verb = "composed"
+
+    def __init__(self, formula):
+        super().__init__(None)
+        self.formula = formula
+
+    def planes(self, func, args, kwargs, like):
+        result = self.formula(*args, **kwargs)
+        if not result.algebra.exact:
+            plain = {k: value_of(v) for k, v in kwargs.items()}
+            result.planes[0, ...] = func(*value_of(tuple(args)), **plain)
+        return result
+
+    def record(self, func, args, kwargs, tape):
+        result = self.formula(*args, **kwargs)
+        plain = {k: number_on(v, tape) for k, v in kwargs.items()}
+        return Recorded(tape, func(*(number_on(x, tape) for x in args), **plain), result.slot)

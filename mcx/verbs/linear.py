@@ -1,0 +1,161 @@
+"""Linear functions: the function itself on every plane; views stay views."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcx.array import Multicomplex
+from mcx.dispatch import is_number
+from mcx.planes import aligned, as_strided_of, embed
+from mcx.record import shares_memory
+from mcx.verbs.base import (
+    MOVING,
+    Rule,
+    is_moving,
+    lifted,
+    moving_among,
+    number_on,
+    numbers_of,
+    plane_of,
+    rebuilt,
+    replaced,
+    wrapped,
+    zero_like,
+)
+
+
+class Linear(Rule):
+    """Linear in its operands together: the function itself, plane by plane; views stay views."""
+
+    verb = "linear"
+
+    def planes(self, func, args, kwargs, like):
+        operands, call = self.split(func, args, kwargs)
+        numbers = numbers_of(operands)
+        algebra = lifted(numbers)
+        if len(operands) == 1 and numbers[0] is operands[0]:
+            return self._single(operands[0], call, algebra)
+        cache: dict = {}
+        parts = [
+            call(replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)), k > 0)
+            for k in range(algebra.size)
+        ]
+        return wrapped(parts, algebra)
+
+    def _single(self, number, call, algebra):
+        planes = number.planes
+        start = planes[0, ...]
+        first = call([start])
+        if isinstance(first, (list, tuple)):
+            views = all(_is_view(part, start) for part in first)
+            if views:
+                items = [Multicomplex(strided(part, planes), algebra) for part in first]
+                return rebuilt(first, items)
+        elif _is_view(first, start):
+            return Multicomplex(strided(first, planes), algebra)
+        rest = (call([planes[k, ...]], True) for k in range(1, len(planes)))
+        return wrapped([first, *rest], algebra)
+
+    def record(self, func, args, kwargs, tape):
+        operands, call = self.split(func, args, kwargs, tape.hold)
+        number = call(replaced(operands, lambda x: number_on(x, tape)))
+        moving = moving_among(operands, tape)
+        if len(operands) == 1 and number_on(operands[0], tape) is not operands[0]:
+            return self._record_single(number, call, operands[0], tape)
+
+        fixed = replaced(
+            operands, lambda x: MOVING if is_moving(x, tape) else zero_like(number_on(x, tape))
+        )
+
+        def step(*tangents):
+            source = iter(tangents)
+            return call(replaced(fixed, lambda x: next(source) if x is MOVING else x), True)
+
+        return emit_tree(tape, number, step, moving)
+
+    def _record_single(self, number, call, operand, tape):
+        if not isinstance(number, (list, tuple)):
+            return self._part(number, lambda x: call([x], True), operand, tape)
+        parts = [
+            self._part(part, lambda x, k=k: call([x], True)[k], operand, tape)
+            for k, part in enumerate(number)
+        ]
+        return rebuilt(number, parts)
+
+    @staticmethod
+    def _part(part, pick, operand, tape):
+        """Record one result: a view of the operand's storage if NumPy made a view."""
+        if shares_memory(part, operand.number):
+            return operand.view(pick)
+        return tape.emit(part, pick, (operand,))
+
+
+def strided(first, planes):
+    """Return the buffer whose plane 0 is `first`, a view of plane 0 of `planes`."""
+    shape, strides = (planes.shape[0], *first.shape), (planes.strides[0], *first.strides)
+    if isinstance(first, np.ndarray):
+        writeable = first.flags.writeable
+        return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=writeable)
+    return as_strided_of(type(first))(first, shape, strides)
+
+
+def _is_view(part, start) -> bool:
+    return hasattr(part, "strides") and part.size > 0 and bool(np.may_share_memory(part, start))
+
+
+def emit_tree(tape, number, step, moving):
+    """Record a result that may be a tuple or list of arrays."""
+    if not isinstance(number, (list, tuple)):
+        return tape.emit(number, step, moving)
+    items = [
+        tape.emit(part, lambda *values, k=k: step(*values)[k], moving)
+        for k, part in enumerate(number)
+    ]
+    return rebuilt(number, items)
+
+
+class Sum(Rule):
+    """x + y or x − y: elementwise and linear in both, with no pass over absent planes."""
+
+    verb = "linear"
+
+    def __init__(self, sign: int):
+        super().__init__((0, 1))
+        self.sign = sign
+
+    def planes(self, func, args, kwargs, like):
+        x, y = args
+        if not is_number(y):
+            return self._with_plain(func, x, y, 1)
+        if not is_number(x):
+            return self._with_plain(lambda a, b: func(b, a), y, x, self.sign)
+        algebra = lifted([x, y])
+        ndim = max(x.ndim, y.ndim)
+        left = aligned(embed(x.planes, x.algebra, algebra), ndim)
+        right = aligned(embed(y.planes, y.algebra, algebra), ndim)
+        return Multicomplex(func(left, right), algebra)
+
+    def _with_plain(self, func, number, plain, sign):
+        first = func(number.planes[0], plain)
+        planes = number.planes
+        out = np.empty_like(first, shape=(len(planes), *first.shape))
+        out[0, ...] = first
+        out[1:] = aligned(planes, first.ndim)[1:]
+        if sign < 0:
+            np.negative(out[1:], out=out[1:])
+        return Multicomplex(out, number.algebra)
+
+    def record(self, func, args, kwargs, tape):
+        x, y = args
+        number = func(number_on(x, tape), number_on(y, tape))
+        moving = moving_among(args, tape)
+        if len(moving) == 2:
+            return tape.emit(number, func, moving)
+        shape = np.shape(number)
+        sign = self.sign if moving and moving[0] is y and moving[0] is not x else 1
+
+        def step(tangent):
+            tangent = tangent if sign > 0 else -tangent
+            return tangent if np.shape(tangent) == shape else np.broadcast_to(tangent, shape)
+
+        return tape.emit(number, step, moving)

@@ -1,0 +1,67 @@
+"""Functions of our own and of the user that dispatch as NumPy's do."""
+
+from __future__ import annotations
+
+import functools
+
+from mcx.verbs.base import numbers_of
+from mcx.verbs.linear import Linear
+from mcx.verbs.multilinear import Multilinear
+
+
+def primitive(func, rule):
+    """Return a function that runs `func` on plain arrays and the rule on numbers."""
+
+    @functools.wraps(func)
+    def dispatching(*args, **kwargs):
+        if numbers_of(args):
+            return rule.apply(dispatching, args, kwargs)
+        return func(*args, **kwargs)
+
+    return dispatching
+
+
+def register_linear(func):
+    """Make a function that is linear in its first argument work on Multicomplex arrays.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x, *static, **static)`` on plain arrays, linear in x; the rest is not differentiated.
+
+    Returns
+    -------
+    callable
+        The same function, which also accepts numbers as x.
+
+    Examples
+    --------
+    >>> import mcx, numpy as np
+    >>> double = mcx.register_linear(lambda x: 2.0 * x)
+    >>> mcx.derivative(lambda x: double(x) ** 2, 3.0).item()
+    24.0
+    """
+    return primitive(func, Linear((0,)))
+
+
+def register_bilinear(func):
+    """Make a function that is linear in each of its first two arguments work on Multicomplex.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x, y, *static, **static)`` on plain arrays, linear in x and in y.
+
+    Returns
+    -------
+    callable
+        The same function, which also accepts numbers as x, y or both.
+
+    Examples
+    --------
+    >>> import mcx, numpy as np
+    >>> inner = mcx.register_bilinear(lambda x, y: (x * y).sum())
+    >>> mcx.gradient(lambda x: inner(x, x), np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    return primitive(func, Multilinear((0, 1)))

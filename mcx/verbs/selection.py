@@ -1,0 +1,62 @@
+"""Selections: indices from the value plane, gathered on all."""
+
+from __future__ import annotations
+
+from mcx.array import Multicomplex
+from mcx.dispatch import positional, value_of
+from mcx.planes import stacked
+from mcx.verbs.base import (
+    MOVING,
+    Rule,
+    is_moving,
+    lifted,
+    moving_among,
+    number_on,
+    numbers_of,
+    plane_of,
+    replaced,
+    zero_like,
+)
+
+
+class Selection(Rule):
+    """A choice among elements, made by the value plane and applied to every plane.
+
+    `choose(*plain args, **kwargs)` returns the function of the operands' planes that picks them.
+    """
+
+    verb = "selection"
+
+    def __init__(self, operands, choose):
+        super().__init__(operands)
+        self.choose = choose
+
+    def _pick(self, func, args, kwargs, keep=None):
+        args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
+        if keep is not None:
+            args = [a if k in self.operands else keep(a) for k, a in enumerate(args)]
+            kwargs = {k: keep(v) for k, v in kwargs.items()}
+        pick = self.choose(*value_of(tuple(args)), **{k: value_of(v) for k, v in kwargs.items()})
+        return args, kwargs, [args[k] for k in self.operands if k < len(args)], pick
+
+    def planes(self, func, args, kwargs, like):
+        args, kwargs, operands, pick = self._pick(func, args, kwargs)
+        first = func(*value_of(tuple(args)), **kwargs)
+        algebra, cache = lifted(numbers_of(args) + numbers_of(kwargs)), {}
+        rest = (
+            pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)))
+            for k in range(1, algebra.size)
+        )
+        return Multicomplex(stacked([first, *rest]), algebra)
+
+    def record(self, func, args, kwargs, tape):
+        args, kwargs, operands, pick = self._pick(func, args, kwargs, tape.hold)
+        number = func(*(number_on(x, tape) for x in args), **kwargs)
+        moving = moving_among(operands, tape)
+        fixed = [MOVING if is_moving(x, tape) else zero_like(number_on(x, tape)) for x in operands]
+
+        def step(*tangents):
+            source = iter(tangents)
+            return pick(*(next(source) if x is MOVING else x for x in fixed))
+
+        return tape.emit(number, step, moving)
