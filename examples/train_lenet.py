@@ -20,7 +20,7 @@ from mcx_nn import ACTIVATIONS, Supervised, lenet5, load_digits, softmax_cross_e
 from mcx_optim import Adam, History, NewtonKrylov, Objective, ProgressBar, fit
 
 NAMES = {"newton-krylov": "Newton-Krylov", "adam": "Adam"}
-EPOCHS = {"newton-krylov": 4, "adam": 30}
+EPOCHS = {"newton-krylov": 4, "adam": 20}
 CHUNK = 64  # images at a time in the full gradient: a few megabytes stay in the cache
 
 
@@ -55,7 +55,7 @@ def train(optimizer: str, options: argparse.Namespace) -> History:
 def progress(name: str):
     """Return a callback that shows a bar, or without tqdm a line per epoch."""
     try:
-        return ProgressBar(postfix=name)
+        return ProgressBar(name)
     except ImportError:
 
         def show(event):

@@ -103,10 +103,12 @@ class Table:
 
     @property
     def size(self) -> int:
+        """Number of planes."""
         return len(self.degrees)
 
     @property
     def order(self) -> int:
+        """Highest total degree."""
         return max(self.degrees)
 
 

@@ -69,7 +69,10 @@ class Multicomplex(Surface):
                 f"planes: expected {algebra.size} planes for {algebra!r}, got {planes.shape[0]}"
             )
         if planes.dtype.char not in _COEFFICIENTS:
-            planes = coefficients(planes, "planes")
+            raise TypeError(
+                "planes: expected float32, float64, complex64 or complex128 coefficients, got "
+                f"{planes.dtype}, which would drop digits of the derivatives"
+            )
         self._planes = planes
         self.algebra = algebra
         self.shape = planes.shape[1:]

@@ -66,8 +66,8 @@ def name_of(func) -> str:
 
 
 def public(func):
-    """Return the function of the numpy namespace of which this is a twin (``like=``, methods)."""
-    if getattr(func, "__module__", None) != "numpy" and not isinstance(func, np.ufunc):
+    """Return the function of the numpy namespace of which this is the twin for ``like=``."""
+    if isinstance(func, np.ufunc) or getattr(func, "__module__", None) != "numpy":
         return func
     return getattr(np, func.__name__, func)
 
@@ -96,7 +96,7 @@ def reason_refused(func) -> str | None:
     if func in REFUSED:
         return REFUSED[func]
     if isinstance(func, np.ufunc) and func not in RULES:
-        if not hasattr(np, func.__name__):
+        if getattr(np._core.umath, func.__name__, None) is func and not hasattr(np, func.__name__):
             return "it is private to NumPy"
         if not any("d" in types for types in func.types):
             return "it has no loop for floating-point numbers, so no derivative"
@@ -167,7 +167,7 @@ def call_ufunc(number, ufunc, method, inputs, kwargs):
         )
     if method != "__call__":
         return _call_method(ufunc, method, inputs, kwargs, out)
-    rule = RULES.get(ufunc) or RULES.get(public(ufunc))
+    rule = RULES.get(ufunc)
     if rule is None:
         raise unsupported(ufunc, inputs)
     inputs = tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)

@@ -139,7 +139,11 @@ def linearize(f, x, *, args=(), argnum: int = 0):
     tape = Tape()
     seed = Recorded(tape, x, tape.new_slot())
     y = bound(f, args, argnum)(seed)
-    value = tree_map(
-        lambda leaf: leaf.number if isinstance(leaf, Recorded) and leaf.tape is tape else leaf, y
-    )
-    return value, Linearized(tape, x, y)
+    return tree_map(lambda leaf: _value(leaf, tape), y), Linearized(tape, x, y)
+
+
+def _value(leaf, tape: Tape):
+    """Return the value of a result, apart from what the program keeps."""
+    if not isinstance(leaf, Recorded) or leaf.tape is not tape:
+        return leaf
+    return leaf.number.copy() if leaf.storage.kept else leaf.number

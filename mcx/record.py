@@ -51,6 +51,7 @@ class Tape:
         self.rank = next(_serials)
 
     def new_slot(self) -> int:
+        """Return the number of a new tangent."""
         self.slots += 1
         return self.slots - 1
 
@@ -76,6 +77,10 @@ class Tape:
             return type(x)(self.hold(item) for item in x)
         elif _writeable_elsewhere(x):
             x = x.copy()
+        return self.own(x)
+
+    def own(self, x):
+        """Keep a result that the rule has just made, which no one else has."""
         buffer = buffer_of(x)
         if hasattr(buffer, "nbytes"):
             self.held[id(buffer)] = buffer
@@ -111,6 +116,7 @@ class Recorded(Surface):
 
     @property
     def rank(self) -> int:
+        """Age of the tape: the youngest one among the operands records."""
         return self.tape.rank
 
     @property
@@ -138,14 +144,17 @@ class Recorded(Surface):
 
     @property
     def buffer(self):
+        """Plain array that holds the value."""
         return buffer_of(self.number)
 
     @property
     def shape(self):
+        """Shape of the value."""
         return np.shape(self.number)
 
     @property
     def dtype(self):
+        """Type of the coefficients."""
         return self.number.dtype
 
     @property

@@ -1,8 +1,8 @@
 """Taylor coefficients of scalar functions, in forms that lose no digits.
 
 Every function here takes the value a, y = f(a) as NumPy computed it, and an order n ≥ 1,
-and returns [f'(a), f''(a)/2!, …, f⁽ⁿ⁾(a)/n!] as plain arrays. Recurrences add terms of one sign, or are the
-three-term recurrences of Legendre polynomials, so that tails and zeros keep their digits.
+and returns [f'(a), f''(a)/2!, …, f⁽ⁿ⁾(a)/n!] as plain arrays. Recurrences add terms of one sign,
+or are the three-term recurrences of Legendre polynomials, so that tails and zeros keep their digits.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def reciprocal(a, y, n):
 
 
 def square(a, y, n):
-    return [2 * a, np.ones_like(a), *[np.zeros_like(a)] * (n - 2)][:n]
+    terms = [2 * a]
+    if n > 1:
+        terms.append(np.ones_like(a))
+    return terms + [np.zeros_like(a)] * (n - 2)
 
 
 def binomials(p, n: int):

@@ -127,14 +127,17 @@ class Surface(Number, NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one coefficient."""
         return self.dtype.itemsize
 
     @property

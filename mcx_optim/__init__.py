@@ -9,7 +9,7 @@ from mcx_optim.adam import Adam
 from mcx_optim.cg import truncated_cg
 from mcx_optim.counts import Counts
 from mcx_optim.errors import NonDeterministicError, NonFiniteError
-from mcx_optim.fit import FitResult, fit
+from mcx_optim.fit import FitEvent, FitResult, fit
 from mcx_optim.hessian import Hessian
 from mcx_optim.history import History
 from mcx_optim.krylov import KrylovResult, Status
@@ -23,6 +23,7 @@ __all__ = [
     "SGD",
     "Adam",
     "Counts",
+    "FitEvent",
     "FitResult",
     "Hessian",
     "History",

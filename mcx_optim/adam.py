@@ -36,7 +36,13 @@ class Adam:
     (array([ 1.5, -3.5]), 10.0)
     """
 
-    def __init__(self, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ):
         if not lr > 0:
             raise ValueError(f"lr: expected a positive number, got {lr}")
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1):

@@ -22,9 +22,9 @@ LAST_GAMMA = 1e-6
 
 def step(objective, w, batch, log, eta, max_cg, tolerance):
     """Return w after lines 3-50 for one batch, and the StepInfo (see `NewtonKrylov`)."""
-    tracked, g = objective.full(w)
+    g = objective.full(w)[1]
     loss, batch_gradient = objective.value_and_grad(w, batch)
-    log.note(loss=loss, tracked_loss=tracked, gradient_norm=_norm(batch_gradient))
+    log.note(loss=loss, gradient_norm=_norm(batch_gradient))
     if batch_gradient @ g < 0:
         return w, log.finish("skipped", "the batch gradient opposes the full gradient")
     g = batch_gradient

@@ -1,9 +1,19 @@
 """Globalization: sufficient decrease of a tracked loss by backtracking."""
 
 import math
+from collections.abc import Callable
 
 
-def armijo(loss_at, loss, slope, *, gamma=1.0, c=1e-4, shrink=0.5, max_trials=10):
+def armijo(
+    loss_at: Callable,
+    loss: float,
+    slope: float,
+    *,
+    gamma: float = 1.0,
+    c: float = 1e-4,
+    shrink: float = 0.5,
+    max_trials: int = 10,
+) -> tuple[float, float]:
     """Return the first γ, γ·shrink, γ·shrink², … with f(w+γΔ) ≤ f(w) + c γ g·Δ.
 
     Parameters

@@ -10,7 +10,9 @@ FLAT_RATIO = 1e-8
 LEAST_CURVATURE = 0.01
 
 
-def truncated_cg(A, b, *, tolerance=1e-8, max_iterations=100, follow=False):
+def truncated_cg(
+    A, b, *, tolerance: float = 1e-8, max_iterations: int = 100, follow: bool = False
+) -> KrylovResult:
     """Solve A x = b for symmetric A by conjugate gradients from x = 0, ending at κ = pᵀAp < 0.
 
     Minimizes ½ xᵀAx - bᵀx over growing Krylov spaces; the iterates are those of Hestenes and

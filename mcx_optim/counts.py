@@ -37,6 +37,6 @@ class Counts:
         """Return the differences."""
         return Counts(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
 
-    def cost(self):
+    def cost(self) -> float:
         """Return the cost in gradients of one sample, by `WEIGHTS`."""
         return sum(weight * getattr(self, name) for name, weight in WEIGHTS.items())

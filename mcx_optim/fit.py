@@ -1,7 +1,9 @@
 """The training loop."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -64,15 +66,15 @@ def fit(
     objective,
     optimizer,
     w,
-    epochs,
-    batch_size=None,
-    seed=0,
-    callbacks=(),
-    evaluate=None,
-    checkpoint=None,
-    checkpoint_every=None,
-    resume=False,
-):
+    epochs: int,
+    batch_size: int | None = None,
+    seed: int = 0,
+    callbacks: Sequence[Callable] = (),
+    evaluate: Callable | None = None,
+    checkpoint: str | PathLike | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+) -> FitResult:
     """Minimize the full loss of an objective by steps on shuffled batches.
 
     Every epoch permutes the samples and cuts them into batches; the last one is smaller where the

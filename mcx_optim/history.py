@@ -26,19 +26,19 @@ class History:
     [2.5, 0.5]
     """
 
-    epochs: list = field(default_factory=list)
-    steps: list = field(default_factory=list)
+    epochs: list[dict] = field(default_factory=list)
+    steps: list[StepInfo] = field(default_factory=list)
 
-    def column(self, name):
+    def column(self, name: str) -> list:
         """Return one metric of all epochs."""
         return [row[name] for row in self.epochs]
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the log as lists, dicts, numbers and strings."""
         return {"epochs": self.epochs, "steps": [info.to_dict() for info in self.steps]}
 
     @classmethod
-    def from_dict(cls, log):
+    def from_dict(cls, log: dict) -> "History":
         """Return the History of which `to_dict` returned `log`."""
         return cls(log["epochs"], [StepInfo.from_dict(fields) for fields in log["steps"]])
 

@@ -1,6 +1,8 @@
 """The stochastic Newton-Krylov trainer: Hessian x truncated CG x Taylor ratio."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,20 @@ from mcx_optim.taylor_ratio import taylor_ratio_step
 OVERPROJECTION = 1.1
 
 
+@dataclass(frozen=True)
+class _Direction:
+    """Direction Δ with b·Δ and ΔᵀHΔ."""
+
+    delta: Any
+    slope: float
+    curvature: float
+
+    @property
+    def predicted(self):
+        """E_Q, the change of the quadratic model at γ = 1."""
+        return self.slope + self.curvature / 2
+
+
 class NewtonKrylov:
     """Newton steps H Δ = -g by truncated CG, with the Hessian of one batch.
 
@@ -23,10 +39,12 @@ class NewtonKrylov:
     2. CG on H_j Δ = -b until ‖r‖ ≤ min(tolerance, √(‖b‖/‖b₀‖)) ‖b‖, with b = g or g_j (`rhs`) and
        b₀ the first b of the run. It ends early at a direction of negative curvature.
     3. If Δ·g > 0, remove 1.1 times the component of Δ along g (`screening`).
-    4. Choose γ ≤ 1 by the Taylor ratio of f_j, at most `eta`; skip unless g_j·Δ < 0 and E_Q < 0.
+    4. Skip unless b·Δ < 0 and E_Q = b·Δ + ½ΔᵀH_jΔ < 0. Choose γ ≤ 1 by the Taylor ratio, at most
+       `eta`, of the function whose model E_Q is: f_j if b = g_j, else f_j(v) + (g - g_j)·(v - w).
     5. With b = g, halve γ until F decreases by 1e-4 γ g·Δ. Then w ← w + γΔ.
 
-    All tests are relative: scaling the loss does not change the iterates.
+    All tests are relative: scaling the loss scales no step, save where H b = 0 leaves -b as the
+    only direction.
 
     Parameters
     ----------
@@ -42,8 +60,9 @@ class NewtonKrylov:
         Whether to screen batches (1) and directions (3) by the gradient over all data. Without
         it, ``rhs="batch"`` never looks beyond the batch.
     negative_curvature : {"follow", "stop"}
-        Whether to step along the direction p of negative curvature that ends CG, by ‖r‖²/|pᵀHp|,
-        or to keep what was found before it (nothing, in the first iteration).
+        Whether to step along the direction of negative curvature that ends CG (see
+        `truncated_cg`), which is what leaves saddles and plateaus, or to keep what was found
+        before it, as the paper does.
     literal : bool
         Algorithm 1 as printed, for comparison: see `mcx_optim.algorithm1`. Uses `eta`, `max_cg`
         and `tolerance` only.
@@ -52,7 +71,8 @@ class NewtonKrylov:
     ----------
     Shen et al., "Second-order neural network training using complex-step directional derivative"
     (2020), Algorithm 1. Roosta-Khorasani and Mahoney, "Sub-sampled Newton methods" (2016), for
-    the full gradient with a sub-sampled Hessian.
+    the full gradient with a sub-sampled Hessian. Shamir, Srebro and Zhang, "Communication-efficient
+    distributed optimization using an approximate Newton-type method" (2014), for the function of 4.
 
     Examples
     --------
@@ -69,13 +89,13 @@ class NewtonKrylov:
 
     def __init__(
         self,
-        eta=0.05,
-        max_cg=20,
-        tolerance=0.1,
-        rhs="global",
-        screening=True,
-        negative_curvature="follow",
-        literal=False,
+        eta: float = 0.05,
+        max_cg: int = 20,
+        tolerance: float = 0.1,
+        rhs: str = "global",
+        screening: bool = True,
+        negative_curvature: str = "follow",
+        literal: bool = False,
     ):
         for name, value in (("eta", eta), ("tolerance", tolerance)):
             if not 0 < value < 1:
@@ -109,19 +129,25 @@ class NewtonKrylov:
         if self.literal:
             return algorithm1.step(objective, w, batch, log, self.eta, self.max_cg, self.tolerance)
         H = Hessian(objective, w, batch)
-        tracked, g = H.loss, H.gradient
+        tracked, b, g = H.loss, H.gradient, H.gradient
         if self.rhs == "global" or self.screening:
-            tracked, g = objective.full(w)
+            full, g = objective.full(w)
+        if self.rhs == "global":
+            tracked, b = full, g
         log.note(loss=H.loss, tracked_loss=tracked)
         if self.screening and H.gradient @ g < 0:
             return w, log.finish("skipped", "the batch gradient opposes the full gradient")
-        delta, curvature = self._direction(H, g, log)
-        b = g if self.rhs == "global" else H.gradient
-        slope = float(b @ delta)
-        log.note(slope=slope, predicted=slope + curvature / 2)
-        if not (slope < 0 and slope + curvature / 2 < 0):
-            return w, log.finish("skipped", "no direction that decreases the model of the batch")
-        return self._globalize(objective, w, batch, log, H, tracked, b, delta, curvature)
+        direction = self._direction(H, b, g, log)
+        log.note(slope=direction.slope, predicted=direction.predicted)
+        if not (direction.slope < 0 and direction.predicted < 0):
+            return w, log.finish("skipped", "no direction that decreases the quadratic model")
+        gamma, fits = self._step_size(objective, w, batch, H, tracked, direction, log)
+        if gamma == 0:
+            return w, log.finish("skipped", "no step size decreases the tracked loss")
+        w = w + gamma * direction.delta
+        if fits:
+            return w, log.finish("accepted")
+        return w, log.finish("fallback", "no trial met the Taylor ratio; took the best decrease")
 
     def on_epoch(self, metrics):
         """Do nothing: no setting changes between epochs."""
@@ -134,9 +160,8 @@ class NewtonKrylov:
         """Restore what `state_dict` returned."""
         self._first_norm = float(state["first_norm"]) if "first_norm" in state else None
 
-    def _direction(self, H, g, log):
-        """Return Δ and ΔᵀHΔ."""
-        b = g if self.rhs == "global" else H.gradient
+    def _direction(self, H, b, g, log):
+        """Solve H Δ = -b and turn Δ against g."""
         norm = math.sqrt(float(b @ b))
         if self._first_norm is None:
             self._first_norm = norm
@@ -154,22 +179,23 @@ class NewtonKrylov:
             cg_status=solution.status.name,
             cg_residual=solution.residual_norm / norm if norm else 0.0,
         )
-        ascent = float(solution.x @ g)
-        if not (self.screening and ascent > 0):
-            return solution.x, solution.curvature
-        delta = solution.x - (OVERPROJECTION * ascent / float(g @ g)) * g
-        return delta, float(delta @ (H @ delta))
+        delta, curvature = solution.x, solution.curvature
+        ascent = float(delta @ g)
+        if self.screening and ascent > 0:
+            delta = delta - (OVERPROJECTION * ascent / float(g @ g)) * g
+            curvature = float(delta @ (H @ delta))
+        return _Direction(delta, float(b @ delta), curvature)
 
-    def _globalize(self, objective, w, batch, log, H, tracked, b, delta, curvature):
-        """Return w + γΔ, or w where no γ will do, and the StepInfo."""
-        slope = float(b @ delta)
+    def _step_size(self, objective, w, batch, H, tracked, direction, log):
+        """Return γ, 0 if none will do, and whether it meets the Taylor ratio."""
+        delta, slope = direction.delta, direction.slope
         shift = slope - float(H.gradient @ delta)
         with np.errstate(over="ignore", invalid="ignore"):  # a trial may be out of range
             size = taylor_ratio_step(
                 lambda gamma: objective.loss(w + gamma * delta, batch) + gamma * shift,
                 H.loss,
                 slope,
-                curvature,
+                direction.curvature,
                 eta=self.eta,
                 eps=float(np.finfo(w.dtype).eps),
             )
@@ -182,11 +208,7 @@ class NewtonKrylov:
                     gamma=gamma,
                 )
         log.note(trials=size.trials, gamma=gamma, new_tracked_loss=new_tracked)
-        if gamma == 0:
-            return w, log.finish("skipped", "no step size decreases the tracked loss")
         if gamma == size.gamma:
-            log.note(new_loss=size.loss, eta=size.eta if math.isfinite(size.eta) else None)
-        w = w + gamma * delta
-        if size.accepted:
-            return w, log.finish("accepted")
-        return w, log.finish("fallback", f"no trial of {size.trials} met the Taylor ratio")
+            eta = size.eta if math.isfinite(size.eta) else None
+            log.note(new_loss=size.loss - gamma * shift, eta=eta)
+        return gamma, size.accepted

@@ -1,6 +1,7 @@
 """The loss that an optimizer sees: one batch of it, all of it, and its curvature."""
 
 import math
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 
@@ -61,7 +62,14 @@ class Objective:
     1.0
     """
 
-    def __init__(self, value_and_grad, value=None, first_nonfinite=None, data=None, chunk=1024):
+    def __init__(
+        self,
+        value_and_grad: Callable,
+        value: Callable | None = None,
+        first_nonfinite: Callable | None = None,
+        data: tuple | None = None,
+        chunk: int = 1024,
+    ):
         if data is not None and len({len(part) for part in data}) != 1:
             lengths = ", ".join(str(len(part)) for part in data)
             raise ValueError(f"data: expected arrays of one length, got lengths ({lengths})")
@@ -80,7 +88,7 @@ class Objective:
 
     # ----- one batch -----
 
-    def loss(self, w, batch):
+    def loss(self, w, batch) -> float:
         """Return f(w; batch), which may be NaN or infinite."""
         if self._value is None:
             self._count("gradient", batch)
@@ -118,7 +126,7 @@ class Objective:
         self._count("hvp", batch)
         return mcx.csdd(lambda v: self._value_and_grad(v, batch)[1], w, p)[1]
 
-    def curvature(self, w, batch, p):
+    def curvature(self, w, batch, p) -> float:
         """Return pᵀHp by one evaluation of the loss (equation 11 of Shen et al.)."""
         self._count("curvature", batch)
         value = self._value or (lambda v, batch: self._value_and_grad(v, batch)[0])
@@ -136,7 +144,7 @@ class Objective:
             self._point = (w.copy(), loss, gradient)
         return self._point[1], self._point[2].copy()
 
-    def full_loss(self, w):
+    def full_loss(self, w) -> float:
         """Return F(w), evaluated in chunks; free at the w of the last call of `full`."""
         if self._point is not None and np.array_equal(self._point[0], w):
             return self._point[1]
@@ -154,7 +162,7 @@ class Objective:
 
     # ----- checks and counts -----
 
-    def diagnose(self, w, batch):
+    def diagnose(self, w, batch) -> str:
         """Return a sentence that says where the evaluation of f(w; batch) leaves the reals."""
         if not np.isfinite(w).all():
             return "w itself is not finite"
@@ -211,7 +219,7 @@ class Objective:
         finally:
             self.counts = counts
 
-    def gradient_equivalents(self):
+    def gradient_equivalents(self) -> float:
         """Return the cost so far, where 1 is one gradient over all N samples."""
         return self.counts.cost() / self.samples
 

@@ -6,6 +6,13 @@ class ProgressBar:
 
     tqdm is imported here and nowhere else.
 
+    Parameters
+    ----------
+    name : str
+        Shown before the epoch.
+    **options
+        Passed on to tqdm.
+
     Raises
     ------
     ImportError
@@ -13,11 +20,14 @@ class ProgressBar:
 
     Examples
     --------
-    >>> ProgressBar(disable=True)  # doctest: +ELLIPSIS
-    <mcx_optim.progress.ProgressBar object at ...>
+    >>> import numpy as np
+    >>> from mcx_optim import SGD, Objective, ProgressBar, fit
+    >>> objective = Objective(lambda w, batch: (w @ w / 2, w))
+    >>> show = ProgressBar("parabola", leave=False)
+    >>> result = fit(objective, SGD(), np.ones(2), epochs=3, callbacks=[show])
     """
 
-    def __init__(self, **options):
+    def __init__(self, name: str = "", **options):
         try:
             from tqdm import tqdm
         except ImportError as error:
@@ -26,6 +36,7 @@ class ProgressBar:
                 "callbacks or none"
             ) from error
         self._tqdm = tqdm
+        self._name = name
         self._options = options
         self._bar = None
 
@@ -41,7 +52,7 @@ class ProgressBar:
             self._bar = self._tqdm(
                 total=event.steps,
                 initial=event.step - 1,
-                desc=f"epoch {event.epoch}/{event.epochs}",
+                desc=f"{self._name} epoch {event.epoch}/{event.epochs}".lstrip(),
                 **self._options,
             )
         self._bar.update()

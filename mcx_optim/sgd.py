@@ -34,7 +34,7 @@ class SGD:
     (array([ 1., -2.]), 10.0)
     """
 
-    def __init__(self, lr=0.01, momentum=0.9):
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9):
         if not lr > 0:
             raise ValueError(f"lr: expected a positive number, got {lr}")
         if not 0 <= momentum < 1:

@@ -20,15 +20,15 @@ class StepInfo:
     loss, new_loss : float
         Loss of the batch before and after the step.
     tracked_loss, new_tracked_loss : float
-        Loss that must decrease before and after the step: of all data, where the method sees it.
+        Loss that the step must decrease: of all data if its gradient is the right-hand side.
     gradient_norm : float
         ‖g‖ of the right-hand side.
     slope : float
-        g·Δ of the batch gradient and the direction Δ.
+        g·Δ of that gradient and the direction Δ.
     predicted : float
         E_Q = g·Δ + ½ ΔᵀHΔ, the predicted change at γ = 1.
     eta : float
-        Taylor ratio at the step.
+        Taylor ratio at the step; None if it was not evaluated at this γ.
     gamma : float
         Step size: w + γΔ.
     trials : int
@@ -63,12 +63,12 @@ class StepInfo:
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the fields as numbers, strings and one nested dict."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields):
+    def from_dict(cls, fields: dict) -> "StepInfo":
         """Return the StepInfo of which `to_dict` returned `fields`."""
         return cls(**(fields | {"counts": Counts(**fields["counts"])}))
 

@@ -1,6 +1,7 @@
 """Globalization: the step size that keeps the second-order Taylor expansion true."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
@@ -15,7 +16,7 @@ class StepSize:
     accepted: bool
 
 
-def taylor_ratio(loss, new_loss, model):
+def taylor_ratio(loss: float, new_loss: float, model: float) -> float:
     """Return η = |(f(w+γΔ) - f(w) - E_Q)/(f(w+γΔ) - f(w))|, the Taylor error per loss change.
 
     Parameters
@@ -45,7 +46,16 @@ def taylor_ratio(loss, new_loss, model):
     return abs((change - model) / change)
 
 
-def taylor_ratio_step(loss_at, loss, slope, curvature, *, eta, eps, max_trials=10):
+def taylor_ratio_step(
+    loss_at: Callable,
+    loss: float,
+    slope: float,
+    curvature: float,
+    *,
+    eta: float,
+    eps: float,
+    max_trials: int = 10,
+) -> StepSize:
     """Choose γ in (0, 1] such that the Taylor ratio is at most η̃.
 
     γ = 1 if that has η ≤ η̃. Otherwise γ ← √(0.75 η̃/η) γ, exact where η ∝ γ² (the error is of third

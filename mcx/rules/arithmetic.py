@@ -57,7 +57,7 @@ LINEAR = (
 for _func in LINEAR:
     register(_func, Linear((0,)))
 
-CONSTANT = (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.floor_divide,
+CONSTANT = (np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.floor_divide,
             np.round, np.around, np.fix)  # fmt: skip
 for _func in dict.fromkeys(CONSTANT):
     register(_func, Constant())
@@ -172,10 +172,31 @@ def _winner(better):
     return choose
 
 
-def _absolute(a):
+def _by_sign(a):
     """|z| = sign(a)·z at the value a, 0 at 0."""
     sign = np.sign(a)
     return lambda u: sign * u
+
+
+_COMPLEX_ABSOLUTE = Composed(lambda z: np.hypot(np.real(z), np.imag(z)))
+
+
+class _Absolute(Selection):
+    """|z|; of complex coefficients √(re² + im²), which is not a choice among elements."""
+
+    def apply(self, func, args, kwargs, like=None):
+        if args[0].dtype.kind == "c":
+            return _COMPLEX_ABSOLUTE.apply(func, args, kwargs, like)
+        return super().apply(func, args, kwargs, like)
+
+
+class _Sign(Constant):
+    """sign(z): piecewise constant for real coefficients; z/|z| for complex ones."""
+
+    def apply(self, func, args, kwargs, like=None):
+        if args[0].dtype.kind == "c":
+            return Composed(lambda z: z / np.abs(z)).apply(func, args, kwargs, like)
+        return super().apply(func, args, kwargs, like)
 
 
 def _copysign(a, b):
@@ -204,15 +225,19 @@ SELECTIONS = {
     np.minimum: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
     np.fmax: ((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
     np.fmin: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
-    np.absolute: ((0,), _absolute),
-    np.fabs: ((0,), _absolute),
+    np.fabs: ((0,), _by_sign),
     np.copysign: ((0,), _copysign),
     np.clip: ((0, 1, 2), _clip),
+    np._core.umath.clip: ((0, 1, 2), _clip),  # what ndarray.clip calls
     np.nan_to_num: ((0,), _nan_to_num),
     np.where: ((1, 2), lambda condition, x=0, y=0: lambda u, v: np.where(condition, u, v)),
 }
 for _func, (_operands, _choose) in SELECTIONS.items():
     register(_func, Selection(_operands, _choose))
+
+
+register(np.absolute, _Absolute((0,), _by_sign))
+register(np.sign, _Sign())
 
 
 class _Pair(Composed):

@@ -44,7 +44,7 @@ class Analytic(Rule):
             if number.storage.slot is None:
                 return number.tape.constant(inner)
             slope = (k + 1) * self.coefficient(func, number.number, y.number, k + 1)
-            return number.tape.emit(inner, scaling(number.tape.hold(slope)), (number,))
+            return number.tape.emit(inner, scaling(number.tape.own(slope)), (number,))
         if not is_number(number):
             return self.series(number, y, k)[k - 1]
         table, a = number.algebra.table, number.planes[0]
@@ -57,7 +57,7 @@ class Analytic(Rule):
         number = func(x.number)
         if x.storage.slot is None:
             return tape.constant(number)
-        slope = tape.hold(self.coefficient(func, x.number, number, 1))
+        slope = tape.own(self.coefficient(func, x.number, number, 1))
         return tape.emit(number, scaling(slope), (x,))
 
 
@@ -90,13 +90,14 @@ class Divide(Rule):
         y = tape.hold(args[1])
         if not moving[1]:
             return tape.emit(quotient, lambda tangent: tangent / y, moving_among(args, tape))
-        kept = tape.hold(tape.constant(quotient))
 
         def step(*tangents):
-            term = kept * tangents[-1]
+            term = quotient * tangents[-1]
             return (tangents[0] - term if moving[0] else -term) / y
 
-        return tape.emit(quotient, step, moving_among(args, tape))
+        out = tape.emit(quotient, step, moving_among(args, tape))
+        tape.hold(out)
+        return out
 
 
 class Bivariate(Rule):
@@ -125,7 +126,7 @@ class Bivariate(Rule):
         x, y = (number_on(n, tape) for n in args)
         number = func(x, y)
         slopes = [
-            tape.hold(slope)
+            tape.own(slope)
             for slope, n in zip(self.partials(x, y), args, strict=True)
             if is_moving(n, tape)
         ]

@@ -135,6 +135,7 @@ def wrapped(parts, algebra):
 
 
 def rebuilt(like, items):
+    """Return the items in a tuple, list or named tuple like the given one."""
     return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
 
 
@@ -144,10 +145,12 @@ def number_on(x, tape):
 
 
 def is_moving(x, tape) -> bool:
+    """Tell whether an operand has a tangent on this tape."""
     return isinstance(x, Recorded) and x.tape is tape and x.storage.slot is not None
 
 
 def moving_among(operands, tape):
+    """Return the operands that have a tangent on this tape."""
     return [n for n in numbers_of(operands) if is_moving(n, tape)]
 
 

@@ -1,8 +1,12 @@
 """Checks that the tests share; `test_harness.py` shows that each of them can fail."""
 
 import numpy as np
-from core.oracles import directional_differences
+from core.calls import point
+from core.numbers import filled
+from core.oracles import chain, directional_differences
 from standin import StandIn
+
+import mcx
 
 
 def host(x):
@@ -54,29 +58,69 @@ def random_planes(rng, x, order):
     return planes.astype(x.dtype)
 
 
+def check_unary(case, planes):
+    """Check a ufunc of one argument at a number with the given planes: laws 2 and 5."""
+    x = planes[0]
+    y = case.func(filled(planes))
+    assert_same_value(y, case.func(x))
+    expected, scale = chain(case.derivatives(x), planes.astype(np.longdouble))
+    expected[0] = y.value  # checked above, bit for bit
+    assert_close_planes(y.planes, expected, scale)
+
+
+def directions(rng, x, count=2):
+    """Return random directions of the shape of x, exactly representable in float32."""
+    return [rng.uniform(-1, 1, x.shape).astype(np.float32).astype(x.dtype) for _ in range(count)]
+
+
 def leaves(result):
     """Return the arrays of a result that may be a tuple or list of arrays."""
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def assert_derivatives(call, results, x, p, q):
-    """Check planes i_1, i_2, i_1 i_2 of a call's results against central differences.
+def check_call(call, dtype, rng):
+    """Check value, dtype and the planes of a row of the tables of calls, to second order.
 
     The differences are taken in long double with an eighth-order formula (about 1e-15 relative
     for a first, 1e-13 for a second derivative), so the bound for float64 is 50 eps of the largest
     entry plus that; for functions that NumPy computes in float64 only it is 1e-7.
     """
-    floor = 1e-13 if call.wide else 1e-7
-    eps = np.finfo(x.dtype).eps
+    x = point(call.shape, dtype, call.positive)
+    p, q = directions(rng, x)
+    result, value = call.run(mcx.perturb(x, p, q)), call.run(x)
+    assert isinstance(result, mcx.Multicomplex) or type(result) is type(value)
+    for y, part in zip(leaves(result), leaves(value), strict=True):
+        assert isinstance(y, mcx.Multicomplex), f"{call} dropped the derivatives"
+        assert_same_value(y, part)
+    bound = 50 * np.finfo(dtype).eps + (1e-13 if call.wide else 1e-7)
     oracle_type = np.longdouble if call.wide else np.float64
-
-    def parts(at):
-        return [np.asarray(y, np.longdouble) for y in leaves(call.run(at))]
-
-    for k, y in enumerate(results):
-        expected = directional_differences(lambda at, k=k: parts(at)[k], x, p, q, oracle_type)
+    for k, y in enumerate(leaves(result)):
+        expected = directional_differences(
+            lambda at, k=k: np.asarray(leaves(call.run(at))[k], np.longdouble), x, p, q, oracle_type
+        )
         size = max(1.0, *(float(np.max(abs(e), initial=0)) for e in expected))
         for units, plane in zip(((1,), (2,), (1, 2)), expected, strict=True):
-            error = float(np.max(abs(host(y.im(*units)) - plane), initial=0))
-            ratio = error / ((50 * eps + floor) * size)
-            assert ratio <= 1, f"{call}: plane {units} is {ratio:.3g} times the bound off"
+            assert_near(y.im(*units), plane, bound, size)
+
+
+def assert_near(got, expected, bound, size=1.0):
+    """Check the largest error against bound times the largest entry (or `size`, if larger)."""
+    error = np.max(abs(host(got) - expected), initial=0)
+    size = max(size, float(np.max(abs(expected), initial=0)))
+    assert error <= bound * size, f"off by {error:.3g}, bound {bound * size:.3g}"
+
+
+def check_recorded(call, rng):
+    """Check the recorded program of a row of the tables of calls against jvp."""
+    x = point(call.shape, np.float64, call.positive)
+    value, lin = mcx.linearize(call.run, x)
+    for y, expected in zip(leaves(value), leaves(call.run(x)), strict=True):
+        np.testing.assert_array_equal(y, expected)
+    block = rng.normal(size=(3, *x.shape))
+    together = leaves(lin(block))
+    for k, p in enumerate(block):
+        expected = leaves(mcx.jvp(call.run, x, p)[1])
+        for one, many, slope in zip(leaves(lin(p)), together, expected, strict=True):
+            assert not isinstance(one, mcx.Multicomplex)
+            np.testing.assert_allclose(one, slope, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(many[k], slope, rtol=1e-12, atol=1e-12)

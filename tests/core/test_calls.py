@@ -1,10 +1,13 @@
 """Every supported NumPy function: value, dtype, first and second derivatives, structure."""
 
+import itertools
+
 import numpy as np
 import pytest
 from core import calls_mathematics, calls_structure
 from core.calls import point
-from core.checkers import assert_derivatives, assert_same_value, host, host_tree, leaves
+from core.checkers import assert_near, check_call, directions, host, host_tree, leaves
+from core.oracles import along
 from standin import StandIn
 
 import mcx
@@ -32,20 +35,38 @@ def refused(table):
     return pytest.mark.parametrize("call", rows, ids=str)
 
 
-def directions(rng, x):
-    return [rng.uniform(-1, 1, x.shape).astype(np.float32).astype(x.dtype) for _ in range(2)]
-
-
 @supported(DERIVATIVES)
 def test_value_and_derivatives(call, dtype, rng):
-    x = point(call.shape, dtype, call.positive)
-    p, q = directions(rng, x)
-    result, expected = call.run(mcx.perturb(x, p, q)), call.run(x)
-    assert type(result) is type(expected) or isinstance(result, mcx.Multicomplex)
-    for y, value in zip(leaves(result), leaves(expected), strict=True):
-        assert isinstance(y, mcx.Multicomplex), f"{call} dropped the derivatives"
-        assert_same_value(y, value)
-    assert_derivatives(call, leaves(result), x, p, q)
+    check_call(call, dtype, rng)
+
+
+CURVED = [c for c in DERIVATIVES if dispatch.classify(c.func) not in ("refused", "linear")]
+
+
+@pytest.mark.parametrize("call", CURVED, ids=str)
+def test_orders_three_and_four(call, rng):
+    """Against lower orders: planes of at most two units, then differences of the plane i_1 i_2."""
+    x = point(call.shape, np.float64, call.positive)
+    p = directions(rng, x, 4)
+    full = leaves(call.run(mcx.perturb(x, *p)))
+
+    def second(at, a, b):
+        """Return the plane of units a and b, as if there were no others, for all results."""
+        z = mcx.perturb(at, p[a - 1], p[b - 1])
+        return [y.im(1, 2) for y in leaves(call.run(z))]
+
+    step = 2.0**-8
+    for k, y in enumerate(full):
+        for a, b in itertools.combinations((1, 2, 3, 4), 2):
+            assert_near(y.im(a, b), second(x, a, b)[k], 1e-13)
+            c = min({1, 2, 3, 4} - {a, b})
+            third = along(lambda t, a=a, b=b, c=c, k=k: second(x + t * p[c - 1], a, b)[k], step)
+            assert_near(y.im(a, b, c), third, 1e-10)
+        fourth = along(
+            lambda s, k=k: along(lambda t, s=s: second(x + t * p[2] + s * p[3], 1, 2)[k], step),
+            step,
+        )
+        assert_near(y.im(1, 2, 3, 4), fourth, 1e-7)
 
 
 @supported([c for c in DERIVATIVES if c.standin])

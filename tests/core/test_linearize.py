@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 from core.calls import point
-from core.checkers import host
-from core.test_calls import DERIVATIVES, leaves
+from core.checkers import check_recorded, host, leaves
+from core.test_calls import DERIVATIVES
 from standin import StandIn
 
 import mcx
@@ -20,18 +20,7 @@ RECORDED = [call for call in DERIVATIVES if dispatch.classify(call.func) != "ref
 
 @pytest.mark.parametrize("call", RECORDED, ids=str)
 def test_recorded_program_equals_jvp(call, rng):
-    x = point(call.shape, np.float64, call.positive)
-    value, lin = mcx.linearize(call.run, x)
-    for y, expected in zip(leaves(value), leaves(call.run(x)), strict=True):
-        np.testing.assert_array_equal(y, expected)
-    block = rng.normal(size=(3, *x.shape))
-    together = leaves(lin(block))
-    for k, p in enumerate(block):
-        expected = leaves(mcx.jvp(call.run, x, p)[1])
-        for one, many, slope in zip(leaves(lin(p)), together, expected, strict=True):
-            assert not isinstance(one, mcx.Multicomplex)
-            np.testing.assert_allclose(one, slope, rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(many[k], slope, rtol=1e-12, atol=1e-12)
+    check_recorded(call, rng)
 
 
 @pytest.mark.parametrize("call", [c for c in RECORDED if c.standin], ids=str)

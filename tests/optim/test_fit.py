@@ -273,10 +273,10 @@ def test_diverging_run_names_the_layer():
 
 def test_progress_bar_shows_epochs_and_losses(capsys):
     objective, w = network()
-    fit(objective, Adam(), w, 2, 20, callbacks=[ProgressBar(ascii=True, mininterval=0)])
+    fit(objective, Adam(), w, 2, 20, callbacks=[ProgressBar("tanh", ascii=True, mininterval=0)])
     captured = capsys.readouterr()
     assert captured.out == ""
-    for text in ("epoch 1/2", "epoch 2/2", "3/3", "loss=", "train_loss="):
+    for text in ("tanh epoch 1/2", "tanh epoch 2/2", "3/3", "loss=", "train_loss="):
         assert text in captured.err
 
 

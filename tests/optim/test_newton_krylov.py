@@ -162,7 +162,7 @@ def test_loss_that_does_not_depend_on_w_is_skipped_with_the_reason():
     w, info = NewtonKrylov().step(objective, np.ones(2), None)
     assert w.tolist() == [1.0, 1.0]
     assert (info.outcome, info.cg_status) == ("skipped", "ZERO_RIGHT_HAND_SIDE")
-    assert info.reason == "no direction that decreases the model of the batch"
+    assert info.reason == "no direction that decreases the quadratic model"
 
 
 def two_batches():
