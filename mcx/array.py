@@ -144,7 +144,10 @@ class Multicomplex(Surface):
             parts = [plane[index] for plane in planes]
             return Multicomplex(np.stack(parts), self.algebra)
         index = index if isinstance(index, tuple) else (index,)
-        return Multicomplex(planes[(slice(None), *index)], self.algebra)
+        chosen = planes[(slice(None), *index)]
+        if chosen.ndim == 1 and not any(i is ... for i in index):
+            chosen = chosen.copy()  # one element is a scalar, which NumPy never makes a view
+        return Multicomplex(chosen, self.algebra)
 
     def __setitem__(self, index, item):
         if contains_number(index):

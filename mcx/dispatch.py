@@ -140,7 +140,7 @@ def _foreign(x, number) -> bool:
     if isinstance(x, (Number, *_PLAIN)) or x is None:
         return False
     if isinstance(x, np.ndarray):
-        return type(x).__array_ufunc__ is not np.ndarray.__array_ufunc__
+        return type(x) not in (np.ndarray, np.memmap)
     if isinstance(x, (list, tuple)):
         return any(_foreign(item, number) for item in x)
     return type(x) is not type(number.buffer)
@@ -225,7 +225,7 @@ def _call_method(ufunc, method, inputs, kwargs, out):
 def call_function(number, func, types, args, kwargs):
     """Answer `__array_function__`."""
     for t in types:
-        known = issubclass(t, Number) or t is np.ndarray or t is type(number.buffer)
+        known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number.buffer))
         if not known:
             return NotImplemented
     if _outranked(number, _flat((args, kwargs))):

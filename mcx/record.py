@@ -12,6 +12,7 @@ import itertools
 
 import numpy as np
 
+from mcx.algebra import common_algebra
 from mcx.dispatch import contains_number, is_number, value_of
 from mcx.errors import ImplicitConversionError
 from mcx.surface import Surface
@@ -221,15 +222,25 @@ class Assignment:
         self.in_place = False  # set where no one else reads the tangent of the target
 
     def __call__(self, *tangents):
+        """Return the tangent of the target after the assignment."""
         item = tangents[-1] if self.has_item else 0
         if not self.has_base:
             base = np.zeros_like(item, shape=self.shape)
+        elif is_number(item) and not _holds(tangents[0], item):
+            base = _writable_copy(tangents[0] + np.zeros_like(item, shape=()), self.order)
         elif self.in_place:
             base = tangents[0]
         else:
             base = _writable_copy(tangents[0], self.order)
         _follow(self.chain, base)[self.index] = item
         return base
+
+
+def _holds(target, item) -> bool:
+    """Tell whether a tangent has room for all the planes of another."""
+    if not is_number(target) or isinstance(item, Recorded) or isinstance(target, Recorded):
+        return isinstance(target, Recorded)
+    return common_algebra([target.algebra, item.algebra]) is target.algebra
 
 
 def _follow(chain, x):

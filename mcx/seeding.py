@@ -109,6 +109,8 @@ def step(dtype, order: int) -> float:
     """
     if order < 1:
         raise AlgebraError(f"step: order: expected at least 1, got {order}")
+    if np.dtype(dtype).char not in "fdFD":
+        raise TypeError(f"step: dtype: expected a float or complex type, got {np.dtype(dtype)}")
     info = np.finfo(dtype)
     h = 2.0 ** math.floor(math.log2(float(info.eps) / 8) / 2)
     if h**order < float(info.tiny) / float(info.eps):
@@ -163,13 +165,10 @@ def perturb(x, *directions, h=None):
         raise ValueError("perturb: expected at least one direction (order 1), got none")
     given = {k: as_direction(p, x, f"direction {k}") for k, p in given.items()}
     if h is not None:
-        h = (
-            step(np.result_type(x.dtype, *(p.dtype for p in given.values())), len(directions))
-            if h == "auto"
-            else float(h)
-        )
-        if not h > 0:
-            raise ValueError(f"perturb: h: expected a positive step or 'auto', got {h}")
+        if h == "auto":
+            h = step(np.result_type(x.dtype, *(p.dtype for p in given.values())), len(directions))
+        if isinstance(h, str) or not h > 0:
+            raise ValueError(f"perturb: h: expected a positive step or 'auto', got {h!r}")
         given = {k: p * h for k, p in given.items()}
     algebra = algebra_of(tuple(unit_factor(k) for k in given), exact=h is not None)
     return seeded(x, algebra, {1 << place: p for place, p in enumerate(given.values())})

@@ -2,7 +2,7 @@
 
 Every function here takes the value a, y = f(a) as NumPy computed it, and an order n ≥ 1,
 and returns [f'(a), f''(a)/2!, …, f⁽ⁿ⁾(a)/n!] as plain arrays. Recurrences add terms of one sign,
-or are the three-term recurrences of Legendre polynomials, so that tails and zeros keep their digits.
+or are three-term recurrences of Legendre polynomials: tails and zeros keep their digits.
 """
 
 from __future__ import annotations

@@ -157,10 +157,12 @@ class Surface(Number, NDArrayOperatorsMixin):
 
     @property
     def T(self):
+        """Transpose."""
         return np.transpose(self)
 
     @property
     def mT(self):
+        """Transpose of the last two axes."""
         return np.matrix_transpose(self)
 
     @property

@@ -61,7 +61,8 @@ def _front(x, axes: tuple[int, ...]):
     if len(axes) == 1:
         return np.moveaxis(x, axes[0], 0)
     moved = np.moveaxis(x, axes, range(len(axes)))
-    return np.reshape(moved, (-1, *np.shape(moved)[len(axes) :]))
+    shape = np.shape(moved)
+    return np.reshape(moved, (math.prod(shape[: len(axes)]), *shape[len(axes) :]))
 
 
 def _no_more(name: str, *given) -> None:
