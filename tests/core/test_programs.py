@@ -21,8 +21,8 @@ FUNCTIONS = (
 )  # fmt: skip
 COMBINATIONS = (
     np.add, np.subtract, np.multiply, np.maximum, np.minimum, np.logaddexp,
-    lambda a, b: a / (2 + b * b), lambda a, b: np.hypot(a, b + 3), np.arctan2,
-    lambda a, b: np.where(a > b, a, b * b),
+    lambda a, b: a / (2 + b * b), lambda a, b: np.hypot(a, b + 3),
+    lambda a, b: np.arctan2(a, b + 3), lambda a, b: np.where(a > b, a, b * b),
 )  # fmt: skip
 VIEWS = (
     lambda a: a[1:], lambda a: a[:, ::2], lambda a: a[::-1, 1:3], lambda a: a.T,
