@@ -146,21 +146,47 @@ def _foreign(x, number) -> bool:
     return type(x) is not type(number.buffer)
 
 
-def _outranked(number, others) -> bool:
-    """Tell whether a number of another type, which NumPy asks next, comes first."""
-    return any(
-        is_number(x) and x.rank > number.rank and type(x) is not type(number) for x in others
-    )
+def _hands_over(number, operands) -> bool:
+    """Tell whether to answer NotImplemented: a foreign type, or a number that comes first.
+
+    NumPy asks one operand of each type, so numbers of one type settle their rank in the rule.
+    """
+    own = type(number)
+    for x in operands:
+        kind = type(x)
+        if kind is own or kind is float or kind is np.ndarray or kind is int:
+            continue
+        if isinstance(x, Number) and x.rank > number.rank:
+            return True
+        if _foreign(x, number):
+            return True
+    return False
 
 
 def call_ufunc(number, ufunc, method, inputs, kwargs):
     """Answer `__array_ufunc__`."""
-    if any(_foreign(x, number) for x in inputs) or _outranked(number, inputs):
+    if _hands_over(number, inputs):
         return NotImplemented
+    if method == "__call__" and not kwargs:
+        rule = RULES.get(ufunc)
+        if rule is None:
+            raise unsupported(ufunc, inputs)
+        return rule.apply(ufunc, _as_arrays(inputs), kwargs)
+    return _call_with_options(number, ufunc, method, inputs, kwargs)
+
+
+def _as_arrays(inputs):
+    if list in map(type, inputs) or tuple in map(type, inputs):
+        return tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
+    return inputs
+
+
+def _call_with_options(number, ufunc, method, inputs, kwargs):
+    """Answer a ufunc with out=, where=, dtype= or axis=, or one of its methods."""
     out = kwargs.pop("out", None)
     if out is not None and any(o is not None and _foreign(o, number) for o in out):
         return NotImplemented
-    if not any(is_number(x) for x in inputs) and not contains_number(inputs):
+    if not contains_number(inputs):
         raise TypeError(
             f"{name_of(ufunc)}: expected a Multicomplex operand, got only a Multicomplex out=; "
             "assign with z[...] = result"
@@ -170,7 +196,7 @@ def call_ufunc(number, ufunc, method, inputs, kwargs):
     rule = RULES.get(ufunc)
     if rule is None:
         raise unsupported(ufunc, inputs)
-    inputs = tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
+    inputs = _as_arrays(inputs)
     where = kwargs.pop("where", True)
     if kwargs:
         inputs, kwargs = _cast(ufunc, inputs, kwargs)
@@ -228,7 +254,10 @@ def call_function(number, func, types, args, kwargs):
         known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number.buffer))
         if not known:
             return NotImplemented
-    if _outranked(number, _flat((args, kwargs))):
+    if any(
+        is_number(x) and x.rank > number.rank and type(x) is not type(number)
+        for x in _flat((args, kwargs))
+    ):
         return NotImplemented
     rule = RULES.get(func)
     if rule is None:

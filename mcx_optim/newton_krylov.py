@@ -129,11 +129,9 @@ class NewtonKrylov:
         if self.literal:
             return algorithm1.step(objective, w, batch, log, self.eta, self.max_cg, self.tolerance)
         H = Hessian(objective, w, batch)
-        tracked, b, g = H.loss, H.gradient, H.gradient
-        if self.rhs == "global" or self.screening:
-            full, g = objective.full(w)
-        if self.rhs == "global":
-            tracked, b = full, g
+        seen = self.rhs == "global" or self.screening
+        full, g = objective.full(w) if seen else (None, H.gradient)
+        tracked, b = (full, g) if self.rhs == "global" else (H.loss, H.gradient)
         log.note(loss=H.loss, tracked_loss=tracked)
         if self.screening and H.gradient @ g < 0:
             return w, log.finish("skipped", "the batch gradient opposes the full gradient")

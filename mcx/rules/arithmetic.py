@@ -74,6 +74,8 @@ def _power(x, p):
     """x^p: by the binomial series at a plain p, by e^(p·log x) around the value otherwise."""
     if not is_number(p):
         return _plain_power(x, p)
+    if not hasattr(x, "dtype"):
+        x = np.result_type(p.dtype, x).type(x)  # a Python scalar takes the type of the exponent
     base, exponent = value_of(x), value_of(p)
     zero = base == 0
     safe = np.where(zero, 1, base)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcx.algebra import common_algebra
 from mcx.array import Multicomplex, coefficients
-from mcx.dispatch import contains_number, is_number, positional, signature_of, unsupported
+from mcx.dispatch import Number, contains_number, is_number, positional, signature_of, unsupported
 from mcx.planes import embed, from_value, stacked
 from mcx.record import Recorded
 
@@ -36,6 +36,17 @@ def zero_like(x):
     return np.zeros_like(x) if hasattr(x, "dtype") else type(x)(0)
 
 
+def _first(args, kwargs):
+    """Return the number that answers: the one of the youngest tape, else any; None if none."""
+    top = None
+    for x in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(x, (list, tuple)):
+            x = _first(x, None)
+        if isinstance(x, Number) and (top is None or x.rank > top.rank):
+            top = x
+    return top
+
+
 class Rule:
     """A rule. `operands` are the positions of the arguments that may carry derivatives.
 
@@ -51,9 +62,9 @@ class Rule:
 
     def apply(self, func, args, kwargs, like=None):
         """Evaluate func for arguments with at least one number (or made in the image of one)."""
-        numbers = numbers_of(args) + numbers_of(kwargs)
-        top = max(numbers, key=lambda n: n.rank) if numbers else like
-        if isinstance(top, Recorded):
+        top = _first(args, kwargs)
+        top = like if top is None else top
+        if type(top) is Recorded:
             return self.record(func, args, kwargs, top.tape)
         return self.planes(func, args, kwargs, top)
 

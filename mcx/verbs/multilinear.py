@@ -20,14 +20,11 @@ class Multilinear(Rule):
         self.elementwise = elementwise
 
     def planes(self, func, args, kwargs, like):
+        if self.elementwise is not None:
+            return self._elementwise(func, *args)
         operands, call = self.split(func, args, kwargs)
         places = [k for k, x in enumerate(operands) if is_number(x)]
         algebra = lifted([operands[k] for k in places])
-        if self.elementwise is not None and len(places) == 2:
-            x, y = (embed(n.planes, n.algebra, algebra) for n in operands)
-            return Multicomplex(self.elementwise(x, y, algebra.table), algebra)
-        if self.elementwise is not None:
-            return self._scaled(func, operands, places[0], algebra)
         buffers = [embed(operands[k].planes, operands[k].algebra, algebra) for k in places]
         parts: list = [None] * algebra.size
         for chosen, plane, sign in _terms(algebra.table, len(places)):
@@ -38,11 +35,14 @@ class Multilinear(Rule):
             parts[plane] = term if parts[plane] is None else parts[plane] + term
         return wrapped(parts, algebra)
 
-    @staticmethod
-    def _scaled(func, operands, place, algebra):
-        number, plain = operands[place], operands[1 - place]
-        planes = aligned(number.planes, np.ndim(plain))
-        return Multicomplex(func(*((planes, plain) if place == 0 else (plain, planes))), algebra)
+    def _elementwise(self, func, x, y):
+        if not is_number(y):
+            return Multicomplex(func(aligned(x.planes, np.ndim(y)), y), x.algebra)
+        if not is_number(x):
+            return Multicomplex(func(x, aligned(y.planes, np.ndim(x))), y.algebra)
+        algebra = lifted([x, y])
+        x, y = (embed(n.planes, n.algebra, algebra) for n in (x, y))
+        return Multicomplex(self.elementwise(x, y, algebra.table), algebra)
 
     def record(self, func, args, kwargs, tape):
         operands, call = self.split(func, args, kwargs, tape.hold)

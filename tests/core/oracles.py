@@ -151,13 +151,15 @@ def block_sums(*operands):
     return sums
 
 
-def chain(f, planes):
+def chain(f, planes, tiny=0.0):
     """Return the planes of f(z) and the scale of law 5, from derivatives and the planes of z.
 
     Parameters
     ----------
     f : (orders + 1, *shape) long double, f^(k) at the value plane, one order more than z has
     planes : (planes, *shape) long double, planes of z by bit mask
+    tiny : float
+        Smallest normal number of the format tested, below which no relative precision exists.
 
     Returns
     -------
@@ -166,18 +168,20 @@ def chain(f, planes):
         Σ_π (|f^(k)| + |x f^(k+1)|) Π |z_B| over the partitions π with k blocks B.
     """
     n = len(planes).bit_length()
-    condition = abs(f[:n]) + abs(planes[0] * f[1 : n + 1])
+    condition = np.maximum(abs(f[:n]) + abs(planes[0] * f[1 : n + 1]), tiny)
     expected = np.sum(block_sums(planes) * f[:n], axis=1)
     return expected, np.sum(block_sums(abs(planes)) * condition, axis=1)
 
 
-def chain2(f, left, right):
+def chain2(f, left, right, tiny=0.0):
     """Return the planes of f(z, w) and the scale of law 5, from partial derivatives.
 
     Parameters
     ----------
     f : dict (i, j) -> array, ∂x^i ∂y^j f at the value planes, one order more than z and w have
     left, right : (planes, *shape) long double, planes of z and w by bit mask
+    tiny : float
+        As in `chain`.
     """
     n, (x, y) = len(left).bit_length() - 1, (left[0], right[0])
     sums, sizes = block_sums(left, right), block_sums(abs(left), abs(right))
@@ -185,7 +189,7 @@ def chain2(f, left, right):
     for i, j in degrees(n):
         condition = abs(f[i, j]) + abs(x * f[i + 1, j]) + abs(y * f[i, j + 1])
         expected += f[i, j] * sums[:, i, j]
-        scale += condition * sizes[:, i, j]
+        scale += np.maximum(condition, tiny) * sizes[:, i, j]
     return expected, scale
 
 

@@ -1,0 +1,54 @@
+"""linearize within linearize and within derivatives: recordings do not mix."""
+
+import numpy as np
+
+import mcx
+
+X = np.array([0.5, -1.25, 2.0, 0.75])
+P = np.array([1.0, 2.0, -0.5, 3.0])
+
+
+class TestNesting:
+    def test_linearize_inside_derivative(self):
+        def slope(x):
+            return mcx.linearize(lambda y: x * y**3, 2.0)[1](1.0)
+
+        np.testing.assert_allclose(mcx.derivative(slope, 5.0), 12.0, rtol=1e-15)
+
+    def test_derivative_inside_linearize(self):
+        _, lin = mcx.linearize(lambda x: mcx.derivative(lambda y: np.sin(x * y), 1.0), X)
+        expected = (np.cos(X) - X * np.sin(X)) * P
+        np.testing.assert_allclose(lin(P), expected, rtol=1e-13)
+
+    def test_linearize_inside_linearize(self):
+        def inner(x):
+            return mcx.linearize(lambda y: np.exp(x * y), np.ones(4))[1](np.ones(4))
+
+        _, lin = mcx.linearize(inner, X)  # inner(x) = x eˣ
+        np.testing.assert_allclose(lin(P), (1 + X) * np.exp(X) * P, rtol=1e-13)
+
+    def test_inner_recording_of_an_outer_function_of_both(self):
+        def outer(x):
+            return np.sum(mcx.linearize(lambda y: x * y, x)[1](x))
+
+        _, lin = mcx.linearize(outer, X)  # Σ x²
+        np.testing.assert_allclose(lin(P), 2 * X @ P, rtol=1e-14)
+
+    def test_at_a_perturbed_point(self):
+        z = mcx.perturb(X, np.ones(4))
+        value, lin = mcx.linearize(lambda x: np.sin(x) * x, z)
+        np.testing.assert_array_equal(value.planes, (np.sin(z) * z).planes)
+        np.testing.assert_allclose(lin(P).value, (np.cos(X) * X + np.sin(X)) * P, rtol=1e-14)
+        second = (2 * np.cos(X) - X * np.sin(X)) * P
+        np.testing.assert_allclose(lin(P).im(1), second, rtol=1e-13)
+
+    def test_with_a_perturbed_direction(self):
+        _, lin = mcx.linearize(np.sin, X)
+        slope = lin(mcx.perturb(P, X))
+        np.testing.assert_allclose(slope.im(1), np.cos(X) * X, rtol=1e-15)
+
+    def test_of_the_exact_reading(self):
+        z = mcx.perturb(X, np.ones(4), h=1e-20)
+        _, lin = mcx.linearize(lambda x: np.sin(x) * x, z)
+        second = (2 * np.cos(X) - X * np.sin(X)) * P
+        np.testing.assert_allclose(lin(P).im(1) / 1e-20, second, rtol=1e-13)
