@@ -76,6 +76,10 @@ def _convert(name):
     return refused
 
 
+def _astype(x, dtype, **kwargs):
+    return x.astype(dtype, **kwargs)
+
+
 class Surface(Number, NDArrayOperatorsMixin):
     """Operators, methods and refusals; a subclass gives storage, `value`, indexing and `order`."""
 
@@ -191,9 +195,7 @@ class Surface(Number, NDArrayOperatorsMixin):
 
     def astype(self, dtype, **kwargs):
         """Return the number with coefficients of another floating-point type."""
-        from mcx.rules.shaping import cast  # the rules import this module
-
-        return cast(self, dtype, **kwargs)
+        return dispatch.RULES[np.ndarray.astype].apply(_astype, (self, dtype), kwargs)
 
     def compress(self, condition, axis=None, out=None):
         """Return np.compress(condition, self, axis)."""

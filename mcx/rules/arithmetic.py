@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from mcx import exact, series
+from mcx.array import Multicomplex
 from mcx.dispatch import is_number, register, value_of
 from mcx.planes import inner, multiply
 from mcx.verbs import (
@@ -83,11 +84,18 @@ def _power(x, p):
     if is_number(x):
         argument = argument + p * np.log(np.where(zero, 1, x) / safe)
         at_zero = np.power(x, np.where(zero, exponent, 1))
+        infinite = _moves(p) & (exponent <= p.order)
+        at_zero = np.where(infinite, np.nan, at_zero)
     else:
         at_zero = np.where(exponent > 0, 0 * exponent, np.nan * exponent)
     with np.errstate(divide="ignore"):
         size = np.power(base, exponent)
     return np.where(zero, at_zero, np.exp(argument) * np.where(zero, 1, size))
+
+
+def _moves(p):
+    """Tell where a number has a tangent: at base 0 log(base) times it is infinite or undefined."""
+    return np.any(p.planes[1:] != 0, axis=0) if isinstance(p, Multicomplex) else True
 
 
 def _plain_power(x, p):

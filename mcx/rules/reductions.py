@@ -134,7 +134,8 @@ def _magnitude2(x):
 
 def _length(x, axes, keepdims=False):
     """√Σ|x|² over the axes, with gradient 0 at 0, scaled so that no square overflows."""
-    largest = np.max(np.abs(value_of(x)), axis=axes, keepdims=True, initial=0)
+    most = np.max if x.size else np.sum  # nothing has no largest element, but the sum 0
+    largest = most(np.abs(value_of(x)), axis=axes, keepdims=True)
     scale = np.where((largest == 0) | ~np.isfinite(largest), 1, largest)
     total = np.sum(_magnitude2(x / scale), axis=axes, keepdims=True)
     zero = value_of(total) == 0
