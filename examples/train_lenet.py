@@ -100,6 +100,7 @@ def write_picture(histories: dict[str, History], path: Path) -> None:
             axes.semilogy(x, y, style, markersize=4, label=NAMES[name])
         axes.set_xlabel("epochs" if quantity == "epoch" else "seconds of training")
         axes.grid(alpha=0.3)
+    panels[0].locator_params(axis="x", integer=True)
     panels[0].set_ylabel("training loss (cross-entropy)")
     panels[0].legend()
     figure.suptitle("LeNet-5 on scikit-learn's digits")

@@ -85,9 +85,9 @@ def _power(x, p):
         argument = argument + p * np.log(np.where(zero, 1, x) / safe)
         at_zero = np.power(x, np.where(zero, exponent, 1))
         infinite = _moves(p) & (exponent <= p.order)
-        at_zero = np.where(infinite, np.nan, at_zero)
+        at_zero = at_zero * np.where(infinite, np.nan, 1).astype(at_zero.dtype)  # every plane
     else:
-        at_zero = np.where(exponent > 0, 0 * exponent, np.nan * exponent)
+        at_zero = p * np.where(exponent > 0, 0, np.nan).astype(p.dtype)
     with np.errstate(divide="ignore"):
         size = np.power(base, exponent)
     return np.where(zero, at_zero, np.exp(argument) * np.where(zero, 1, size))

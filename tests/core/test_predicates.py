@@ -122,5 +122,10 @@ def test_empty_by_example_holds_derivatives(wrap):
         np.testing.assert_array_equal(host(made.planes), host(z.planes))
 
 
+def test_where_of_a_condition_alone_gives_indices():
+    (indices,) = np.where(number())
+    np.testing.assert_array_equal(indices, np.where(X)[0])
+
+
 def test_min_scalar_type_tells_the_type_of_the_value():
     assert np.min_scalar_type(number()) == np.float64
