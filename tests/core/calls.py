@@ -40,6 +40,16 @@ def point(shape, dtype, positive=False):
     return (abs(x) + 0.5 * x**2 if positive else x).astype(np.float32).astype(dtype)
 
 
+def newer(name):
+    """Return a function that the oldest NumPy supported lacks, None where it does."""
+    return getattr(np, name, None)
+
+
+def existing(*rows):
+    """Return the rows whose function this NumPy has."""
+    return tuple(row for row in rows if row.func is not None)
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a NumPy function on one array.

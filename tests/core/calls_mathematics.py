@@ -1,11 +1,11 @@
 """Calls of functions that compute: reductions, products, statistics, polynomials, windows."""
 
 import numpy as np
-from core.calls import Call, plain
+from core.calls import Call, existing, newer, plain
 
 linalg = np.linalg
 
-REDUCTIONS = (
+REDUCTIONS = existing(
     Call(np.sum, lambda x: np.sum(x)),
     Call(np.sum, lambda x: np.sum(x, axis=(0, 2), keepdims=True), (2, 3, 4)),
     Call(np.sum, lambda x: np.sum(x.T, axis=0)),
@@ -22,9 +22,9 @@ REDUCTIONS = (
     Call(np.cumsum, lambda x: np.cumsum(x)),
     Call(np.cumsum, lambda x: np.cumsum(x, axis=1)),
     Call(np.cumprod, lambda x: np.cumprod(x, axis=0)),
-    Call(np.cumulative_sum, lambda x: np.cumulative_sum(x, axis=1, include_initial=True),
+    Call(newer("cumulative_sum"), lambda x: np.cumulative_sum(x, axis=1, include_initial=True),
          standin=False),
-    Call(np.cumulative_prod, lambda x: np.cumulative_prod(x, axis=1), standin=False),
+    Call(newer("cumulative_prod"), lambda x: np.cumulative_prod(x, axis=1), standin=False),
     Call(np.nansum, lambda x: np.nansum(x, axis=0)),
     Call(np.nanmean, lambda x: np.nanmean(x, axis=0)),
     Call(np.nanprod, lambda x: np.nanprod(x, axis=0), standin=False),
@@ -54,7 +54,7 @@ REDUCTIONS = (
     Call(np.apply_over_axes, lambda x: np.apply_over_axes(np.sum, x, [0, 1]), standin=False),
 )  # fmt: skip
 
-PRODUCTS = (
+PRODUCTS = existing(
     Call(np.matmul, lambda x: np.matmul(x, plain(x, 4, 2))),
     Call(np.matmul, lambda x: x @ x.T),
     Call(np.matmul, lambda x: plain(x, 5, 3) @ x),
@@ -82,8 +82,8 @@ PRODUCTS = (
     Call(np.convolve, lambda x: np.convolve(x[0], [1.0, -2.0, 0.5], mode="same"), standin=False),
     Call(np.correlate, lambda x: np.correlate(x[0], x[1], mode="full"), standin=False),
     Call(np.vecdot, lambda x: np.vecdot(x, x[0]), standin=False),
-    Call(np.matvec, lambda x: np.matvec(x, x[0]), standin=False),
-    Call(np.vecmat, lambda x: np.vecmat(x[:, 0], x), standin=False),
+    Call(newer("matvec"), lambda x: np.matvec(x, x[0]), standin=False),
+    Call(newer("vecmat"), lambda x: np.vecmat(x[:, 0], x), standin=False),
     Call(linalg.matmul, lambda x: linalg.matmul(x, x.T), standin=False),
     Call(linalg.outer, lambda x: linalg.outer(x[0], x[1]), standin=False),
     Call(linalg.cross, lambda x: linalg.cross(x, x[::-1] + 1), (4, 3), standin=False),

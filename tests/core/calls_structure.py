@@ -1,7 +1,7 @@
 """Calls of functions that move elements: manipulation, indexing, sorting, creation by example."""
 
 import numpy as np
-from core.calls import Call, index, mask, plain
+from core.calls import Call, existing, index, mask, newer, plain
 from numpy.testing.overrides import get_overridable_numpy_ufuncs
 
 windows = np.lib.stride_tricks.sliding_window_view
@@ -19,7 +19,7 @@ def _written(write):
     return run
 
 
-MANIPULATION = (
+MANIPULATION = existing(
     Call(np.reshape, lambda x: np.reshape(x, (2, 6))),
     Call(np.reshape, lambda x: np.reshape(x, -1, order="F")),
     Call(np.ravel, lambda x: np.ravel(x)),
@@ -46,7 +46,7 @@ MANIPULATION = (
     Call(np.stack, lambda x: np.stack([x, 2 * x], axis=-1)),
     Call(np.stack, lambda x: np.stack([x[0, 0], x[1, 2]])),
     Call(np.stack, lambda x: np.stack([x[0, 0], 1.0]), standin=False),
-    Call(np.unstack, lambda x: np.unstack(x, axis=1), standin=False),
+    Call(newer("unstack"), lambda x: np.unstack(x, axis=1), standin=False),
     Call(np.block, lambda x: np.block([[x, x], [x, plain(x, 3, 4)]]), standin=False),
     Call(np.vstack, lambda x: np.vstack([x, x[0]])),
     Call(np.hstack, lambda x: np.hstack([x, plain(x, 3, 1)])),
@@ -80,7 +80,7 @@ MANIPULATION = (
     Call(np.pad, lambda x: np.pad(x, 1, mode="wrap"), standin=False),
     Call(np.trim_zeros, lambda x: np.trim_zeros(np.pad(x, 2)), (4,), standin=False),
     Call(np.copy, lambda x: np.copy(x)),
-    Call(np.astype, lambda x: np.astype(x, x.dtype), standin=False),
+    Call(newer("astype"), lambda x: np.astype(x, x.dtype), standin=False),
     Call(np.fft.fftshift, lambda x: np.fft.fftshift(x)),
     Call(np.fft.ifftshift, lambda x: np.fft.ifftshift(x, axes=1)),
     Call(windows, lambda x: windows(x, 2, axis=1)),
