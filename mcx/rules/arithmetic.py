@@ -58,7 +58,7 @@ LINEAR = (
 for _func in LINEAR:
     register(_func, Linear((0,)))
 
-CONSTANT = (np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.floor_divide,
+CONSTANT = (np.floor, np.ceil, np.trunc, np.rint, np.floor_divide,
             np.round, np.around, np.fix)  # fmt: skip
 for _func in dict.fromkeys(CONSTANT):
     register(_func, Constant())
@@ -214,15 +214,31 @@ def _copysign(a, b):
     return lambda u: np.where(same, u, -u)
 
 
-def _clip(a, a_min=None, a_max=None, *, min=None, max=None):
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
-    below = False if low is None else ~(a >= low)
-    above = False if high is None else ~(np.where(below, low, a) <= high)
+def _clip(a, low, high):
+    """Return the choice between the argument, which wins at a bound, and the bounds."""
+    below = ~(a >= low)
+    above = ~(np.where(below, low, a) <= high)
+    return lambda u, v, w: np.where(above, w, np.where(below, v, u))
 
-    def pick(u, v=0.0, w=0.0):
-        return np.where(above, 0.0 if w is None else w, np.where(below, 0.0 if v is None else v, u))
 
-    return pick
+class _Clip(Selection):
+    """np.clip in both spellings, and the ufunc that ndarray.clip calls; no bound is infinite."""
+
+    def apply(self, func, args, kwargs, like=None):
+        bounds = dict(zip(("a", "a_min", "a_max"), args, strict=False)) | kwargs
+        low = bounds.get("a_min") if bounds.get("min") is None else bounds["min"]
+        high = bounds.get("a_max") if bounds.get("max") is None else bounds["max"]
+        low, high = -np.inf if low is None else low, np.inf if high is None else high
+        return super().apply(np.clip, (bounds["a"], low, high), {}, like)
+
+
+class _Where(Selection):
+    """np.where; with the condition alone it names indices, by the value."""
+
+    def apply(self, func, args, kwargs, like=None):
+        if len(args) == 1:
+            return np.where(value_of(args[0]))
+        return super().apply(func, args, kwargs, like)
 
 
 def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
@@ -231,22 +247,22 @@ def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
 
 
 SELECTIONS = {
-    np.maximum: ((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
-    np.minimum: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
-    np.fmax: ((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
-    np.fmin: ((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
-    np.fabs: ((0,), _by_sign),
-    np.copysign: ((0,), _copysign),
-    np.clip: ((0, 1, 2), _clip),
-    np._core.umath.clip: ((0, 1, 2), _clip),  # what ndarray.clip calls
-    np.nan_to_num: ((0,), _nan_to_num),
-    np.where: ((1, 2), lambda condition, x=0, y=0: lambda u, v: np.where(condition, u, v)),
+    np.maximum: Selection((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
+    np.minimum: Selection((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
+    np.fmax: Selection((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
+    np.fmin: Selection((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
+    np.absolute: _Absolute((0,), _by_sign),
+    np.fabs: Selection((0,), _by_sign),
+    np.copysign: Selection((0,), _copysign, deciding=(1,)),
+    np.heaviside: Selection((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, 0)),
+    np.clip: _Clip((0, 1, 2), _clip),
+    np._core.umath.clip: _Clip((0, 1, 2), _clip),
+    np.nan_to_num: Selection((0,), _nan_to_num),
+    np.where: _Where((1, 2), lambda c, x, y: lambda u, v: np.where(c, u, v), deciding=(0,)),
 }
-for _func, (_operands, _choose) in SELECTIONS.items():
-    register(_func, Selection(_operands, _choose))
+for _func, _rule in SELECTIONS.items():
+    register(_func, _rule)
 
-
-register(np.absolute, _Absolute((0,), _by_sign))
 register(np.sign, _Sign())
 
 
@@ -257,9 +273,11 @@ class _Pair(Composed):
         return self.formula(*args, **kwargs)
 
 
+_FRACTION = Selection((0,), lambda a: lambda u: u)
+
+
 def _modf(x):
-    whole = np.trunc(x)
-    return x - value_of(whole), whole
+    return _FRACTION.apply(lambda a: np.modf(a)[0], (x,), {}), np.trunc(x)
 
 
 register(np.divmod, _Pair(lambda x, y: (np.floor_divide(x, y), np.remainder(x, y))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcx.array import Multicomplex
-from mcx.dispatch import positional, value_of
+from mcx.dispatch import positional, unsupported, value_of
 from mcx.planes import stacked
 from mcx.verbs.base import (
     MOVING,
@@ -23,26 +23,30 @@ class Selection(Rule):
     """A choice among elements, made by the value plane and applied to every plane.
 
     `choose(*plain args, **kwargs)` returns the function of the operands' planes that picks them.
+    Arguments at the positions `deciding` may be numbers too: their value decides, no more.
     """
 
     verb = "selection"
 
-    def __init__(self, operands, choose):
+    def __init__(self, operands, choose, deciding: tuple[int, ...] = ()):
         super().__init__(operands)
-        self.choose = choose
+        self.choose, self.deciding = choose, deciding
 
     def _pick(self, func, args, kwargs, keep=None):
         args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
+        free = (*self.operands, *self.deciding)
+        if numbers_of(kwargs) or numbers_of([a for k, a in enumerate(args) if k not in free]):
+            raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
         if keep is not None:
             args = [a if k in self.operands else keep(a) for k, a in enumerate(args)]
             kwargs = {k: keep(v) for k, v in kwargs.items()}
-        pick = self.choose(*value_of(tuple(args)), **{k: value_of(v) for k, v in kwargs.items()})
+        pick = self.choose(*value_of(tuple(args)), **kwargs)
         return args, kwargs, [args[k] for k in self.operands if k < len(args)], pick
 
     def planes(self, func, args, kwargs, like):
         args, kwargs, operands, pick = self._pick(func, args, kwargs)
         first = func(*value_of(tuple(args)), **kwargs)
-        algebra, cache = lifted(numbers_of(args) + numbers_of(kwargs)), {}
+        algebra, cache = lifted(numbers_of(args)), {}
         rest = (
             pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)))
             for k in range(1, algebra.size)

@@ -1,8 +1,8 @@
 """Checks that the tests share; `test_harness.py` shows that each of them can fail."""
 
 import numpy as np
+from core.builders import filled
 from core.calls import point
-from core.numbers import filled
 from core.oracles import chain, directional_differences
 from standin import StandIn
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from core import cases
+from core.builders import filled, singletons
 from core.checkers import assert_close_planes, assert_same_value, host, random_planes
-from core.numbers import filled, singletons
 from core.oracles import chain2
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

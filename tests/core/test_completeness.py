@@ -49,8 +49,8 @@ def test_function_is_in_exactly_one_group(func):
 
 
 def test_whole_list_is_walked():
-    assert len(UFUNCS) >= 127
-    assert len(FUNCTIONS) >= 346
+    assert len(UFUNCS) >= 116  # NumPy 2.0; 127 in 2.4
+    assert len(FUNCTIONS) >= 300
 
 
 def test_unknown_function_is_in_no_group():

@@ -300,7 +300,6 @@ def test_errors_have_the_builtin_kinds_as_bases():
         (lambda: np.bitwise_and(Z, 1), "numpy.bitwise_and"),
         (lambda: np.gcd(Z, 2), "numpy.gcd"),
         (lambda: np.save("nowhere", Z), "numpy.save"),
-        (lambda: np.strings.upper(Z), "upper"),
         (lambda: Z & 1, "numpy.bitwise_and"),
         (lambda: ~Z, "numpy.invert"),
         (lambda: np.add.at(Z, 0, 1.0), "numpy.add"),

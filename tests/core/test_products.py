@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from core.builders import filled
 from core.checkers import host
-from core.numbers import filled
 
 import mcx
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from core.checkers import assert_near
 from core.oracles import along
+from standin import StandIn
 
 import mcx
 
@@ -84,7 +85,9 @@ class Program:
                 pool.append(out)
             else:
                 source[INDICES[c % len(INDICES)]] = 0.5
-                pool.append(np.tanh(source + self.constant))
+                buffer = getattr(x, "buffer", x)
+                constant = StandIn.wrap if isinstance(buffer, StandIn) else np.array
+                pool.append(np.tanh(source + constant(self.constant)))
         copies = [COPIES[a % len(COPIES)](array) for array, (_, a, *_) in zip(
             pool, self.steps, strict=False)]  # fmt: skip
         return sum(np.sum(np.tanh(array)) for array in [*pool, *copies]) * np.tanh(pool[-1])
@@ -136,6 +139,17 @@ def check(seed):
 @pytest.mark.parametrize("seed", range(60))
 def test_random_program(seed):
     check(seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_random_program_on_a_stand_in(seed):
+    program, rng = Program(seed), np.random.default_rng(seed + 10**6)
+    x, p, q = rng.uniform(-1, 1, (3, *SHAPE))
+    expected = program.run(mcx.perturb(x, p, q))
+    result = program.run(mcx.perturb(*map(StandIn.wrap, (x, p, q))))
+    np.testing.assert_array_equal(result.planes.get(), expected.planes)
+    _, lin = mcx.linearize(program.run, StandIn.wrap(x))
+    assert_near(lin(StandIn.wrap(p)), expected.im(1), 1e-12)
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """Shapes, axes, broadcasting and algebraic laws on random arrays (Hypothesis)."""
 
 import numpy as np
+from core.builders import filled
 from core.checkers import assert_same_value
-from core.numbers import filled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

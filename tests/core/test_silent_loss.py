@@ -42,6 +42,7 @@ RAISING = {
     "np.linalg.svd": lambda: np.linalg.svd(number([[1.0, 2.0], [3.0, 5.0]])),
     "np.fft.rfft": lambda: np.fft.rfft(number()),
     "np.polynomial": lambda: np.polynomial.polynomial.polyfromroots(number()),
+    "np.strings.upper": lambda: np.strings.upper(number()),
     "np.nditer": lambda: np.nditer(number()),
     "np.broadcast": lambda: np.broadcast(number(), number()),
     "np.ma": lambda: np.ma.masked_array(number()),

@@ -94,8 +94,10 @@ def test_asks_other_types_before_it_gives_up():
         A.copy().__iadd__(z)
 
 
-def test_names_exist_in_numpy():
-    assert all(hasattr(np, name) for name in UFUNCS | FUNCTIONS["numpy"])
+def test_most_names_exist_in_numpy():
+    """All of them in the newest; the oldest lacks a few."""
+    missing = {name for name in UFUNCS | FUNCTIONS["numpy"] if not hasattr(np, name)}
+    assert missing <= {"cumulative_prod", "cumulative_sum"}
     assert all(hasattr(np.ndarray, name) or hasattr(np, name) for name in METHODS)
 
 

@@ -5,8 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
+from core.builders import filled
 from core.checkers import host, leaves
-from core.numbers import filled
 
 import mcx
 
@@ -80,7 +80,13 @@ OWN = {
     "cumprod": "test_method_without_a_rule_raises",
 }
 
-PUBLIC = [name for name in dir(np.ndarray) if not name.startswith("_")]
+# Names that NumPy 2.0 still lists only to say that they are gone have no attribute; `tostring`,
+# removed in 2.3, is `tobytes`.
+PUBLIC = [
+    name
+    for name in dir(np.ndarray)
+    if not name.startswith("_") and name != "tostring" and hasattr(np.eye(2), name)
+]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from core import cases
+from core.builders import filled, singletons
 from core.checkers import (
     assert_close_planes,
     assert_same_value,
@@ -10,7 +11,6 @@ from core.checkers import (
     host,
     random_planes,
 )
-from core.numbers import filled, singletons
 from core.oracles import chain
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
