@@ -126,7 +126,8 @@ def compose(coefficients, planes, table: Table):
     table : Table
     """
     value, *higher = coefficients
-    times = np.multiply if np.isfinite(higher[0]).all() else times_unless_zero
+    finite = all(np.isfinite(c).all() for c in higher)
+    times = np.multiply if finite else times_unless_zero
     out = np.empty_like(planes, dtype=np.result_type(value.dtype, planes.dtype))
     out[1:] = times(higher[-1], planes[1:])
     for coefficient in reversed(higher[:-1]):

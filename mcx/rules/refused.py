@@ -29,7 +29,7 @@ NOT_YET = dict.fromkeys(
         np.linalg.matrix_norm, np.linalg.matrix_power, np.linalg.matrix_rank, np.linalg.multi_dot,
         np.linalg.pinv, np.linalg.qr, np.linalg.slogdet, np.linalg.solve, np.linalg.svd,
         np.linalg.svdvals, np.linalg.tensorinv, np.linalg.tensorsolve,
-        *available("cumulative_prod"),
+        *available("cumulative_prod", "in1d"),
     ),
     _LATER,
 )  # fmt: skip
@@ -61,6 +61,7 @@ REFUSED_MODULES.update(
     {
         "numpy.fft": _LATER,
         "numpy.lib.scimath": _LATER,
+        "numpy.lib._scimath_impl": _LATER,  # its name in NumPy 2.0
         "numpy.polynomial": _LATER,
         "numpy.strings": "strings have no derivative",
         "numpy.char": "strings have no derivative",

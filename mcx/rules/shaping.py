@@ -16,7 +16,7 @@ SINGLE = (
     np.take_along_axis, np.delete, np.copy, np.split, np.array_split, np.hsplit,
     np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view,
     np.linalg.diagonal, np.linalg.matrix_transpose,
-    *available("astype", "unstack"),
+    np.astype, *available("unstack"),
 )  # fmt: skip
 for _func in SINGLE:
     register(_func, Linear((0,)))
@@ -70,4 +70,4 @@ class _Pad(Linear):
 
 
 register(np.pad, _Pad((0,), value_only=("constant_values", "end_values")))
-register(np.ndarray.astype, Linear((0,)))  # the method: NumPy 2.0 has no function of that name
+register(np.ndarray.astype, Linear((0,)))  # the method, of any array type

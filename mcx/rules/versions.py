@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+# The first version with the function, and the first without it.
 SINCE = {
-    "astype": "2.1",
     "cumulative_prod": "2.1",
     "cumulative_sum": "2.1",
     "matvec": "2.2",
     "unstack": "2.1",
     "vecmat": "2.2",
 }
+UNTIL = {"in1d": "2.4"}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2])
 
 
 def available(*names: str) -> tuple:
-    """Return those of the functions, named in `SINCE`, that this NumPy has."""
-    version = tuple(int(part) for part in np.__version__.split(".")[:2])
-    since = {name: tuple(int(part) for part in SINCE[name].split(".")) for name in names}
-    return tuple(getattr(np, name) for name in names if version >= since[name])
+    """Return those of the functions, named above, that this NumPy has."""
+    now = _version(np.__version__)
+    return tuple(
+        getattr(np, name)
+        for name in names
+        if _version(SINCE.get(name, "2.0")) <= now < _version(UNTIL.get(name, "99.0"))
+    )

@@ -43,6 +43,27 @@ def test_recorded_special_values(case):
     np.testing.assert_array_equal(value, case.func(X, Y))
 
 
+@pytest.mark.parametrize("case", cases.UNARY + cases.LEFT, ids=str)
+def test_an_element_does_not_depend_on_its_neighbours_in_one_argument(case):
+    """Law 3: no branch on the whole array; singular points beside regular ones."""
+    x = np.append(SPECIAL, case.sample(np.float64))
+    whole = case.func(number(x, 3)).planes
+    alone = np.stack([case.func(number(x[k : k + 1], 3)).planes[:, 0] for k in range(x.size)], 1)
+    np.testing.assert_allclose(whole, alone, rtol=1e-14)
+    lin = mcx.linearize(case.func, x)[1]
+    slopes = [mcx.linearize(case.func, x[k : k + 1])[1](np.ones(1))[0] for k in range(x.size)]
+    np.testing.assert_allclose(lin(np.ones_like(x)), slopes, rtol=1e-14)
+
+
+@pytest.mark.parametrize("case", cases.BINARY, ids=str)
+def test_an_element_does_not_depend_on_its_neighbours_in_two_arguments(case):
+    x, y = (np.append(a[::7], b) for a, b in zip((X, Y), case.sample(np.float64), strict=True))
+    whole = case.func(number(x), number(y)).planes
+    pairs = ((number(x[k : k + 1]), number(y[k : k + 1])) for k in range(x.size))
+    alone = np.stack([case.func(z, w).planes[:, 0] for z, w in pairs], 1)
+    np.testing.assert_allclose(whole, alone, rtol=1e-14)
+
+
 REDUCTIONS = {
     "max": lambda a: np.max(a, axis=0),
     "min": lambda a: np.min(a, axis=1),
