@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mcx.array import Multicomplex
 from mcx.dispatch import value_of
 from mcx.planes import from_value
+from mcx.record import Recorded
 from mcx.verbs.base import Rule, lifted, number_on, numbers_of
 
 
@@ -35,18 +38,26 @@ class Fresh(Rule):
 
     verb = "constant"
 
-    def planes(self, func, args, kwargs, like):
+    def apply(self, func, args, kwargs, like=None):
         if numbers_of(args):
-            value = func(*value_of(tuple(args)), **kwargs)
-        else:
-            value = func(*args, **kwargs, like=like.buffer)
+            return super().apply(func, args, kwargs, like)
+        inner = like.number if isinstance(like, Recorded) else like.buffer
+        if isinstance(inner, np.generic):
+            inner = np.asarray(inner)
+        value = func(*args, **kwargs, like=inner)
+        if isinstance(like, Recorded):
+            return like.tape.constant(value) if value.dtype.kind in "fc" else value
+        return self._number(value, like)
+
+    def planes(self, func, args, kwargs, like):
+        return self._number(func(*value_of(tuple(args)), **kwargs), like)
+
+    def record(self, func, args, kwargs, tape):
+        value = func(*(number_on(x, tape) for x in args), **kwargs)
+        return tape.constant(value) if value.dtype.kind in "fc" else value
+
+    @staticmethod
+    def _number(value, like):
         if value.dtype.kind not in "fc":
             return value
         return Multicomplex(from_value(value, like.algebra), like.algebra)
-
-    def record(self, func, args, kwargs, tape):
-        if numbers_of(args):
-            number = func(*(number_on(x, tape) for x in args), **kwargs)
-        else:
-            number = func(*args, **kwargs)
-        return tape.constant(number) if number.dtype.kind in "fc" else number

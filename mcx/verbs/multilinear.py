@@ -32,7 +32,7 @@ class Multilinear(Rule):
             for place, buffer, k in zip(places, buffers, chosen, strict=True):
                 full[place] = buffer[k]
             term = call(full) if sign > 0 else -call(full)
-            parts[plane] = term if parts[plane] is None else parts[plane] + term
+            parts[plane] = _plus(parts[plane], term)
         return wrapped(parts, algebra)
 
     def _elementwise(self, func, x, y):
@@ -57,10 +57,19 @@ class Multilinear(Rule):
             total = None
             for k, tangent in zip(moving, tangents, strict=True):
                 term = call([tangent if j == k else x for j, x in enumerate(held)])
-                total = term if total is None else total + term
+                total = _plus(total, term)
             return total
 
         return tape.emit(number, step, [operands[k] for k in moving])
+
+
+def _plus(total, term):
+    """Return total + term, in the memory of a total made here; None is nothing yet."""
+    if total is None:
+        return term
+    if isinstance(total, np.ndarray) and total.dtype == term.dtype and total.flags.owndata:
+        return np.add(total, term, out=total)
+    return total + term
 
 
 def _terms(table, count: int):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from core import cases
-from core.oracles import block_sums
+from core.oracles import chain
 
 import mcx
 
@@ -170,23 +170,23 @@ EXACT = [
 
 @pytest.mark.parametrize("case", EXACT, ids=str)
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-def test_exact_and_limit_agree_to_rounding(case, order, rng):
-    x = np.array([v for v in case.points if 1e-3 <= abs(v) <= 30])
-    directions = rng.uniform(0.5, 1.5, size=(order, x.size)) * np.maximum(abs(x), 1e-2)[None]
-    directions /= np.max(abs(case.derivatives(x)[order + 1] / case.derivatives(x)[1]), initial=1.0)
-    h = mcx.step(x.dtype, order)
+def test_exact_and_limit_agree_to_rounding(case, order, dtype, rng):
+    """Directions as long as x and the radius of analyticity allow h² to be lost to rounding."""
+    x = np.array([v for v in case.points if 1e-3 <= abs(v) <= 30], dtype)
+    planes = np.zeros((2**order, x.size), dtype)
+    planes[0] = x
+    for k in range(order):
+        planes[1 << k] = rng.uniform(0.5, 1.5, x.size) * [
+            min(1.0, abs(v), case.radius(v)) for v in x
+        ]
+    directions = [planes[1 << k] for k in range(order)]
     limit = case.func(mcx.perturb(x, *directions)).planes
     exact = case.func(mcx.perturb(x, *directions, h="auto")).planes
-    scaled = exact / h ** np.array([mask.bit_count() for mask in range(2**order)])[:, None]
-    planes = np.zeros((2**order, x.size), np.longdouble)
-    planes[0] = x
-    for k, p in enumerate(directions):
-        planes[1 << k] = p
-    f = case.derivatives(x)
-    sums = block_sums(abs(planes))
-    n = order + 1
-    scale = np.sum(sums * (abs(f[:n]) + abs(x * f[1 : n + 1])), axis=1)
-    assert np.all(abs(scaled - limit) <= 100 * EPS * scale + np.finfo(float).tiny)
+    degrees = np.array([mask.bit_count() for mask in range(2**order)])
+    scaled = exact / np.longdouble(mcx.step(dtype, order)) ** degrees[:, None]
+    info = np.finfo(dtype)
+    _, scale = chain(case.derivatives(x), planes.astype(np.longdouble), info.tiny)
+    assert np.all(abs(scaled - limit) <= 100 * info.eps * scale)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
