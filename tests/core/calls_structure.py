@@ -64,6 +64,8 @@ MANIPULATION = existing(
     Call(np.insert, lambda x: np.insert(x, 1, 5.0, axis=1), standin=False),
     Call(np.insert, lambda x: np.insert(plain(x, 3), 1, x[0, 0]), standin=False),
     Call(np.append, lambda x: np.append(x, x[:1], axis=0)),
+    Call(np.append, lambda x: np.append(plain(x, 2), x[0])),
+    Call(np.append, lambda x: np.append(x, 3.0), standin=False),
     Call(np.resize, lambda x: np.resize(x, (2, 7))),
     Call(np.flip, lambda x: np.flip(x)),
     Call(np.flip, lambda x: np.flip(x, axis=1)),
@@ -106,6 +108,7 @@ MANIPULATION = existing(
 SELECTION = (
     Call(np.take, lambda x: np.take(x, [3, -1, 3], axis=1)),
     Call(np.take, lambda x: np.take(x, 5)),
+    Call(np.take, lambda x: np.take(x, index(x, [0, 3], [1, 1]), axis=1)),
     Call(np.take_along_axis, lambda x: np.take_along_axis(x, np.argsort(x, axis=1), axis=1)),
     Call(np.compress, lambda x: np.compress([True, False, True], x, axis=0)),
     Call(np.extract, lambda x: np.extract(x > 0, x)),
@@ -156,5 +159,8 @@ SELECTION = (
     Call(np.zeros_like, lambda x: np.zeros_like(x) + x),
     Call(np.ones_like, lambda x: np.ones_like(x) * x),
     Call(np.full_like, lambda x: np.full_like(x, 2.5) * x),
+    Call(np.full_like, lambda x: np.full_like(x, x[0, 1]), standin=False),
+    Call(np.where, lambda x: np.where(x > 0, x[0], x[:, 1:2])),
+    Call(np.clip, lambda x: np.clip(plain(x, 3, 4), x - 0.125, x[1] + 1.0)),
     Call(np.empty_like, _written(lambda y, x: np.empty_like(x).fill(1.0))),
 )  # fmt: skip
