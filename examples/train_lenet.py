@@ -88,6 +88,13 @@ def format_table(histories: dict[str, History]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def replace(path: Path, write) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_stem(f".{path.stem}.partial")
+    write(partial)
+    partial.replace(path)
+
+
 def write_picture(histories: dict[str, History], path: Path) -> None:
     """Draw the training loss against epochs and against seconds."""
     from matplotlib.figure import Figure
@@ -104,14 +111,15 @@ def write_picture(histories: dict[str, History], path: Path) -> None:
     panels[0].set_ylabel("training loss (cross-entropy)")
     panels[0].legend()
     figure.suptitle("LeNet-5 on scikit-learn's digits")
-    figure.savefig(path, dpi=150)
+    replace(path, lambda partial: figure.savefig(partial, dpi=150))
 
 
 def write_history(histories: dict[str, History], options: argparse.Namespace, path: Path) -> None:
     """Write the settings and all logs."""
     settings = vars(options) | {"out": str(options.out)}
     logs = {name: history.to_dict() for name, history in histories.items()}
-    path.write_text(json.dumps({"settings": settings, "history": logs}, indent=1), "utf-8")
+    text = json.dumps({"settings": settings, "history": logs}, indent=1)
+    replace(path, lambda partial: partial.write_text(text, "utf-8"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
