@@ -8,7 +8,7 @@ from mcx.algebra import algebra_of, degree_indices, fresh_factor
 from mcx.array import Multicomplex
 from mcx.derivatives import bound
 from mcx.dispatch import is_number
-from mcx.record import Assignment, Recorded, Tape
+from mcx.record import Assignment, Recorded, Tape, shares_memory
 from mcx.seeding import as_direction, as_point, coefficient
 from mcx.tree import tree_leaves, tree_map, tree_zip
 
@@ -25,7 +25,7 @@ class _Output:
         if self.slot is None:
             return np.zeros_like(p, shape=self.shape)
         tangent = tangents[self.slot]
-        return tangent.copy() if tangent is p else tangent
+        return tangent.copy() if shares_memory(tangent, p) else tangent
 
 
 class Linearized:

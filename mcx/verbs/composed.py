@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mcx.dispatch import value_of
-from mcx.record import Recorded
-from mcx.verbs.base import Rule, number_on
+from mcx.record import Recorded, shares_memory
+from mcx.verbs.base import Rule, number_on, numbers_of
 
 
 class Composed(Rule):
@@ -18,6 +18,8 @@ class Composed(Rule):
 
     def planes(self, func, args, kwargs, like):
         result = self.formula(*args, **kwargs)
+        if any(shares_memory(result, x) for x in numbers_of(args)):
+            result = result.copy()  # a formula of one term is a view of its operand
         if not result.algebra.exact:
             plain = {k: value_of(v) for k, v in kwargs.items()}
             result.planes[0, ...] = func(*value_of(tuple(args)), **plain)

@@ -47,8 +47,7 @@ class Linear(Rule):
         start = planes[0, ...]
         first = call([start])
         if isinstance(first, (list, tuple)):
-            views = all(_is_view(part, start) for part in first)
-            if views:
+            if all(part.size == 0 or _is_view(part, start) for part in first):
                 items = [Multicomplex(strided(part, planes), algebra) for part in first]
                 return rebuilt(first, items)
         elif _is_view(first, start):

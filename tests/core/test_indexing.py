@@ -86,6 +86,7 @@ VIEWS = {
     "flip": lambda a: np.flip(a, 1),
     "rot90": lambda a: np.rot90(a),
     "split": lambda a: np.split(a, 2, axis=1)[1],
+    "split with an empty part": lambda a: np.split(a, [0])[1],
     "real": lambda a: a.real,
     "of a view": lambda a: a[1:, ::2].T[::-1],
 }
@@ -107,6 +108,9 @@ COPIES = {
     "positive": lambda a: +a,
     "astype": lambda a: a.astype(a.dtype),
     "concatenate": lambda a: np.concatenate([a]),
+    "product of one": lambda a: np.prod(a[:1], axis=0),
+    "reduction of one": lambda a: np.logaddexp.reduce(a[:1], axis=0),
+    "difference of order 0": lambda a: np.diff(a, n=0) + 0,
 }
 
 

@@ -232,6 +232,12 @@ class TestConstants:
 
 
 class TestProgram:
+    def test_results_do_not_share_memory_with_the_direction(self):
+        for f in (lambda x: x, lambda x: x[::2], lambda x: x.reshape(2, 2).T):
+            p = P.copy()
+            mcx.linearize(f, X)[1](p)[...] = 0
+            np.testing.assert_array_equal(p, P)
+
     def test_of_a_network_equals_jvp_for_many_directions(self, rng, wrap):
         weights = [rng.normal(size=s) / 3 for s in ((6, 8), (8, 5))]
         inputs, labels = rng.normal(size=(7, 6)), np.array([0, 1, 2, 3, 4, 0, 1])
