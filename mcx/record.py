@@ -74,6 +74,8 @@ class Tape:
         if isinstance(x, Recorded) and x.tape is self:
             x.storage.kept = True
             x = x.number
+        elif isinstance(x, type):
+            return x  # a dtype
         elif isinstance(x, (list, tuple)):
             return type(x)(self.hold(item) for item in x)
         elif _writeable_elsewhere(x):
@@ -111,6 +113,11 @@ class Recorded(Surface):
     __slots__ = ("__weakref__", "chain", "storage", "tape")
 
     def __init__(self, tape: Tape, number, slot: int | None):
+        if number.dtype.kind not in "fc":
+            raise TypeError(
+                "linearize: expected float32, float64, complex64 or complex128 results, got "
+                f"{number.dtype}, which would drop digits of the derivatives"
+            )
         self.tape = tape
         self.storage = _Storage(number, slot)
         self.chain: tuple = ()
@@ -168,7 +175,7 @@ class Recorded(Surface):
         """Bytes of the value."""
         return self.number.nbytes
 
-    def view(self, function) -> Recorded:
+    def seen_through(self, function) -> Recorded:
         """Return the view of this number that a function of its value and tangent makes."""
         out = Recorded.__new__(Recorded)
         out.tape, out.storage, out.chain = self.tape, self.storage, (*self.chain, function)
@@ -184,7 +191,7 @@ class Recorded(Surface):
         index = _frozen(index)
         number = self.number[index]
         if shares_memory(number, self.number):
-            return self.view(lambda x: x[index])
+            return self.seen_through(lambda x: x[index])
         return self.tape.emit(number, lambda tangent: tangent[index], (self,))
 
     def __setitem__(self, index, item):

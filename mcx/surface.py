@@ -59,10 +59,12 @@ def _delegate(name):
 def _refuse(name, reason):
     message = f"Multicomplex.{name}: {reason.format(name=name)}."
 
-    def refused(self):
+    def refused(self, *args, **kwargs):
         raise UnsupportedFunctionError(message)
 
-    return property(refused, doc=f"Refused: {reason.format(name=name)}.")
+    refused.__name__ = name
+    refused.__doc__ = f"Refused: {reason.format(name=name)}."
+    return refused if callable(getattr(np.ndarray, name)) else property(refused)
 
 
 def _convert(name):

@@ -85,7 +85,7 @@ class Linear(Rule):
     def _part(part, pick, operand, tape):
         """Record one result: a view of the operand's storage if NumPy made a view."""
         if shares_memory(part, operand.number):
-            return operand.view(pick)
+            return operand.seen_through(pick)
         return tape.emit(part, pick, (operand,))
 
 

@@ -209,6 +209,15 @@ class TestDtypes:
             with raises(TypeError, "float32, float64, complex64 or complex128"):
                 Z.astype(dtype)
 
+    def test_conversion_to_another_type_is_refused_in_a_recording(self):
+        for call in (
+            lambda x: x.astype(int),
+            lambda x: np.sum(x, dtype=int),
+            lambda x: x.astype(bool),
+        ):
+            with raises(TypeError, "float32, float64, complex64 or complex128"):
+                mcx.linearize(call, X)
+
 
 class TestDirections:
     @pytest.mark.parametrize("p", [np.ones(100), np.ones((100, 2)), 1.0, np.ones((1, 2, 100))])

@@ -98,6 +98,30 @@ def test_name_is_supported_or_refused_by_message(name):
         getattr(number(), name)()
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_recorded_number_has_the_same_surface(name):
+    """As the argument of linearize: the same names agree with ndarray, the others refuse."""
+    seen = []
+
+    def f(x):
+        if name in {**WITH_DERIVATIVES, **FROM_VALUE}:
+            seen.append({**WITH_DERIVATIVES, **FROM_VALUE}[name](x))
+        elif name not in OWN:
+            with pytest.raises(mcx.UnsupportedFunctionError, match=name):
+                getattr(x, name)()
+        return x
+
+    mcx.linearize(f, X)
+    for result in seen:
+        expected = {**WITH_DERIVATIVES, **FROM_VALUE}[name](X)
+        if name in WITH_DERIVATIVES:
+            assert not isinstance(result, np.ndarray)
+            assert result.dtype == expected.dtype
+            result = result.value
+        for one, other in zip(leaves(result), leaves(expected), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_tables_name_only_what_ndarray_has():
     assert set(WITH_DERIVATIVES) | set(FROM_VALUE) | set(OWN) <= set(PUBLIC)
 

@@ -72,6 +72,24 @@ def test_hessian_vector_product(activation):
     assert abs(q @ hvp(p) - p @ hvp(q)) <= 1e-10 * scale
 
 
+@pytest.mark.parametrize("activation", FUNCTIONS)
+def test_hessian_vector_product_against_dense_columns(activation):
+    """Entry i of Hp is column i of the dense Hessian times p; a few columns of every tensor.
+
+    The whole matrix (30 GB) is out of reach; its columns are complex steps of the gradient.
+    """
+    problem = problem_of(activation)
+    p, rng = direction(problem), np.random.default_rng(3)
+    product = mcx.linearize(problem.gradient, problem.z)[1](p)
+    start = 0
+    for shape in lenet5(activation).parameters.values():
+        size = int(np.prod(shape))
+        for i in start + rng.choice(size, 3, replace=False):
+            column = checks.complex_step(problem.gradient, problem.z, np.eye(1, p.size, i)[0])
+            assert abs(column @ p - product[i]) <= 1e-10 * np.linalg.norm(product), i
+        start += size
+
+
 @pytest.mark.parametrize("activation", SMOOTH)
 def test_curvature_from_values(activation):
     problem = problem_of(activation, samples=1)
