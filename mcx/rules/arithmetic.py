@@ -145,7 +145,9 @@ def _logaddexp(x, y, unit: float = 1.0):
 
 
 def _fmod(x, y):
-    return x - np.trunc(value_of(x) / value_of(y)) * y
+    """Subtract q·y, the whole quotient q from the exact remainder: x/y may round to the next."""
+    a, b = value_of(x), value_of(y)
+    return x - np.rint((a - np.fmod(a, b)) / b) * y
 
 
 def _remainder(x, y):

@@ -1,5 +1,7 @@
 """Where a function is not smooth: one row of the README's table, one test."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from core.checkers import host
@@ -143,6 +145,17 @@ def test_steps_have_derivative_zero_at_the_jump_too():
 def test_remainder_has_derivative_one_in_the_dividend():
     assert slopes(np.remainder(at([5.5, -5.5]), 2.0)) == [1.0, 1.0]
     assert slopes(np.fmod(at([5.5, -5.5]), 2.0)) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("func", [np.fmod, np.remainder])
+def test_remainder_by_a_divisor_just_above_a_fraction(func):
+    """x/y rounds to the next integer here; the quotient that the remainder belongs to does not."""
+    x = np.array([13.079093670102763, 6.224060369387076, 0.4312366199165613])
+    y = np.array([0.6539546835051382, 0.6915622632652307, 0.14374553997218711])
+    assert np.trunc(x / y).tolist() == [20.0, 9.0, 3.0]
+    quotients = [int(Fraction(a) // Fraction(b)) for a, b in zip(x, y, strict=True)]
+    slopes_in_y = func(x, mcx.perturb(y, np.ones(3))).im(1)
+    assert slopes_in_y.tolist() == [-q for q in quotients] == [-19, -8, -2]
 
 
 def test_results_do_not_depend_on_how_directions_are_grouped():
