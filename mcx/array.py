@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.algebra import Algebra, algebra_of, common_algebra, unit_factor
-from mcx.dispatch import contains_number, is_number, value_of
+from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
 from mcx.planes import embed
 from mcx.surface import Surface
@@ -137,7 +137,7 @@ class Multicomplex(Surface):
         return Multicomplex(self._planes.copy(order=order), self.algebra)
 
     def __getitem__(self, index):
-        if contains_number(index):
+        if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
         planes = self._planes
         if _is_separated(index):
@@ -150,7 +150,7 @@ class Multicomplex(Surface):
         return Multicomplex(chosen, self.algebra)
 
     def __setitem__(self, index, item):
-        if contains_number(index):
+        if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
         if is_number(item):
             source = self._fitting(item)

@@ -64,6 +64,11 @@ def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0):
     >>> import mcx, numpy as np
     >>> mcx.derivative(np.sin, np.array([0.0, 1.0]), order=3)
     array([-1.        , -0.54030231])
+
+    References
+    ----------
+    A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13 (truncated
+    Taylor series); eq. (6) of Shen et al. 2020 in the limit h → 0, with one direction.
     """
     order = _checked_order(order, "derivative")
     x = as_point(x)
@@ -97,6 +102,10 @@ def taylor(f, x, p, order: int, *, args=(), argnum: int = 0):
     >>> import mcx, numpy as np
     >>> mcx.taylor(np.exp, 0.0, 1.0, order=3)
     array([1.        , 1.        , 0.5       , 0.16666667])
+
+    References
+    ----------
+    A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13.
     """
     order = _checked_order(order, "taylor")
     x = as_point(x)
@@ -132,6 +141,10 @@ def directional(f, x, *directions, args=(), argnum: int = 0):
     >>> x, p, q = np.array([1.0, 2.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])
     >>> mcx.directional(lambda x: x[0] * x[1] ** 2, x, p, q).item()
     4.0
+
+    References
+    ----------
+    Shen et al. 2020, eq. (6) and (7), in the limit h → 0.
     """
     if not directions:
         raise ValueError("directional: expected at least one direction, got none")
@@ -180,6 +193,10 @@ def jvp(f, x, p, *, args=(), argnum: int = 0):
     >>> value, slope = mcx.jvp(lambda x: x @ x, np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     >>> value.item(), slope.item()
     (5.0, 6.0)
+
+    References
+    ----------
+    Shen et al. 2020, eq. (5), in the limit h → 0.
     """
     x = as_point(x)
     y, factor = _series(bound(f, args, argnum), x, as_direction(p, x, "p"), 1)

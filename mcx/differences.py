@@ -38,6 +38,10 @@ def finite_difference(f, x, p=None, *, h: float = 1e-6, scheme: str = "central",
     >>> import mcx, numpy as np
     >>> round(float(mcx.finite_difference(np.sin, 0.0, h=1e-5)), 8)
     1.0
+
+    References
+    ----------
+    Shen et al. 2020, eq. (2) and (3).
     """
     if scheme not in ("central", "forward"):
         raise ValueError(f"scheme: expected 'central' or 'forward', got {scheme!r}")

@@ -42,11 +42,15 @@ def is_number(x) -> bool:
     return isinstance(x, Number)
 
 
-def contains_number(x) -> bool:
-    """Tell whether x is a number or a (nested) sequence that holds one."""
+def numbers_of(x):
+    """Return the numbers in (nested) arguments, in order."""
+    if is_number(x):
+        return [x]
     if isinstance(x, (list, tuple)):
-        return any(contains_number(item) for item in x)
-    return isinstance(x, Number)
+        return [n for item in x for n in numbers_of(item)]
+    if isinstance(x, dict):
+        return numbers_of(list(x.values()))
+    return []
 
 
 def value_of(x):
@@ -116,23 +120,13 @@ def register(func, rule) -> None:
 
 def unsupported(func, args, what: str = "") -> UnsupportedFunctionError:
     """Return the error for a function (or a use of it) that has no rule."""
-    number = next(n for n in _flat(args) if is_number(n))
+    number = numbers_of(args)[0]
     reason = what or reason_refused(func) or "no rule is registered for it"
     return UnsupportedFunctionError(
         f"{name_of(func)} on a {type(number).__name__} of order {number.order}, shape "
         f"{number.shape}: {reason}. Write it with supported functions, or compute it on z.value if "
         "no derivative is wanted."
     )
-
-
-def _flat(args):
-    for x in args:
-        if isinstance(x, (list, tuple)):
-            yield from _flat(x)
-        elif isinstance(x, dict):
-            yield from _flat(x.values())
-        else:
-            yield x
 
 
 def _foreign(x, number) -> bool:
@@ -186,7 +180,7 @@ def _call_with_options(number, ufunc, method, inputs, kwargs):
     out = kwargs.pop("out", None)
     if out is not None and any(o is not None and _foreign(o, number) for o in out):
         return NotImplemented
-    if not contains_number(inputs):
+    if not numbers_of(inputs):
         raise TypeError(
             f"{name_of(ufunc)}: expected a Multicomplex operand, got only a Multicomplex out=; "
             "assign with z[...] = result"
@@ -255,8 +249,7 @@ def call_function(number, func, types, args, kwargs):
         if not known:
             return NotImplemented
     if any(
-        is_number(x) and x.rank > number.rank and type(x) is not type(number)
-        for x in _flat((args, kwargs))
+        n.rank > number.rank and type(n) is not type(number) for n in numbers_of((args, kwargs))
     ):
         return NotImplemented
     rule = RULES.get(func)

@@ -53,12 +53,22 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
     -------
     array of shape (*shape of f(x), *shape of x), or the same structure of arrays
 
+    Raises
+    ------
+    ValueError
+        If argnum is not a position among the arguments.
+
     Examples
     --------
     >>> import mcx, numpy as np
     >>> mcx.jacobian(lambda x: x[:2] * x[1:], np.array([1.0, 2.0, 3.0]))
     array([[2., 1., 0.],
            [0., 3., 2.]])
+
+    References
+    ----------
+    A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, section 3.1
+    (forward mode, vector version).
     """
     x = as_point(x)
     f = bound(f, args, argnum)
@@ -103,6 +113,10 @@ def gradient(f, x, *, args=(), argnum: int = 0):
     >>> import mcx, numpy as np
     >>> mcx.gradient(lambda x: np.sum(x**3), np.array([1.0, 2.0]))
     array([ 3., 12.])
+
+    References
+    ----------
+    A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, section 3.1.
     """
     return jacobian(scalar_valued(bound(f, args, argnum), "gradient"), x)
 
@@ -138,6 +152,11 @@ def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     >>> mcx.hessian(lambda x: x[0] ** 2 * x[1], np.array([1.0, 3.0]))
     array([[6., 2.],
            [2., 0.]])
+
+    References
+    ----------
+    J. Fike and J. Alonso, "The development of hyper-dual numbers for exact second-derivative
+    calculations", AIAA 2011-886, for the mixed blocks; eq. (10) of Shen et al. 2020 with `grad`.
     """
     x = as_point(x)
     if grad is not None:

@@ -25,7 +25,8 @@ class _Output:
         if self.slot is None:
             return np.zeros_like(p, shape=self.shape)
         tangent = tangents[self.slot]
-        return tangent.copy() if shares_memory(tangent, p) else tangent
+        writeable = not isinstance(tangent, np.ndarray) or tangent.flags.writeable
+        return tangent if writeable and not shares_memory(tangent, p) else tangent.copy()
 
 
 class Linearized:
@@ -126,6 +127,13 @@ def linearize(f, x, *, args=(), argnum: int = 0):
         ``lin(p)`` for p of the shape of x, or (k, *shape of x) for k directions at once;
         ``lin.nbytes`` is the memory that it keeps.
 
+    Raises
+    ------
+    ValueError
+        If argnum is not a position among the arguments; from `lin`, if p has neither shape.
+    TypeError
+        If f turns a recorded number into integers or another type that drops digits.
+
     Examples
     --------
     >>> import mcx, numpy as np
@@ -134,6 +142,11 @@ def linearize(f, x, *, args=(), argnum: int = 0):
     array([ 0.        , -3.14159265])
     >>> lin(np.eye(2)).shape
     (2, 2)
+
+    References
+    ----------
+    A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 3 (the linear
+    steps of a forward sweep, kept for other directions).
     """
     x = as_point(x).copy()
     tape = Tape()

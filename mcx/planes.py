@@ -45,9 +45,9 @@ def embed(planes, small: Algebra, large: Algebra):
     return out
 
 
-def from_value(value, algebra: Algebra, dtype=None):
+def from_value(value, algebra: Algebra):
     """Return the buffer of a number with the given value and no other plane."""
-    out = np.zeros_like(value, shape=(algebra.size, *value.shape), dtype=dtype)
+    out = np.zeros_like(value, shape=(algebra.size, *value.shape))
     out[0, ...] = value
     return out
 

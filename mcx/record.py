@@ -13,7 +13,7 @@ import itertools
 import numpy as np
 
 from mcx.algebra import common_algebra
-from mcx.dispatch import contains_number, is_number, value_of
+from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.errors import ImplicitConversionError
 from mcx.surface import Surface
 
@@ -186,7 +186,7 @@ class Recorded(Surface):
         return np.copy(self, order=order)
 
     def __getitem__(self, index):
-        if contains_number(index):
+        if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
         index = _frozen(index)
         number = self.number[index]
@@ -224,7 +224,8 @@ class Assignment:
 
     def __init__(self, chain, index, number, has_base: bool, has_item: bool):
         self.chain, self.index = chain, index
-        self.shape, self.order = np.shape(number), _memory_order(value_of(number))
+        self.shape, self.dtype = np.shape(number), number.dtype
+        self.order = _memory_order(value_of(number))
         self.has_base, self.has_item = has_base, has_item
         self.in_place = False  # set where no one else reads the tangent of the target
 
@@ -232,7 +233,10 @@ class Assignment:
         """Return the tangent of the target after the assignment."""
         item = tangents[-1] if self.has_item else 0
         if not self.has_base:
-            base = np.zeros_like(item, shape=self.shape)
+            dtype = np.result_type(item.dtype, self.dtype)
+            base = np.zeros_like(item, shape=self.shape, dtype=dtype)
+        elif (dtype := np.result_type(tangents[0].dtype, self.dtype)) != tangents[0].dtype:
+            return self(tangents[0].astype(dtype), *tangents[1:])  # real, of complex numbers
         elif is_number(item) and not _holds(tangents[0], item):
             base = _writable_copy(tangents[0] + np.zeros_like(item, shape=()), self.order)
         elif self.in_place:

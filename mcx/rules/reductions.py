@@ -74,8 +74,13 @@ def _no_more(name: str, *given) -> None:
         )
 
 
+def _keeps(keepdims) -> bool:
+    """Return keepdims= as a bool: NumPy takes any truth value, and its mark for not given."""
+    return keepdims is not np._NoValue and bool(keepdims)
+
+
 def _kept(result, axes, keepdims):
-    return np.expand_dims(result, axes) if keepdims is True else result
+    return np.expand_dims(result, axes) if _keeps(keepdims) else result
 
 
 def _extreme(find, better, worst):
@@ -92,7 +97,7 @@ def _extreme(find, better, worst):
         def pick(u):
             chosen = np.take_along_axis(_front(u, axes), winner, 0)[0]
             chosen = chosen if initial is None else np.where(wins, 0, chosen)
-            return np.expand_dims(chosen, axes) if keepdims is True else chosen
+            return _kept(chosen, axes, keepdims)
 
         return pick
 
@@ -140,7 +145,7 @@ def _length(x, axes, keepdims=False):
     total = np.sum(_magnitude2(x / scale), axis=axes, keepdims=True)
     zero = value_of(total) == 0
     length = np.where(zero, 0, np.sqrt(np.where(zero, 1, total)) * scale)
-    return length if keepdims is True else np.squeeze(length, axes)
+    return length if _keeps(keepdims) else np.squeeze(length, axes)
 
 
 def _centred(name, a, axis, ddof, correction, given):
@@ -155,7 +160,7 @@ def _centred(name, a, axis, ddof, correction, given):
 def _var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None,
          correction=None):  # fmt: skip
     d, axes, count = _centred("var", a, axis, ddof, correction, (dtype, where, mean))
-    return np.sum(_magnitude2(d), axis=axes, keepdims=keepdims is True) / count
+    return np.sum(_magnitude2(d), axis=axes, keepdims=_keeps(keepdims)) / count
 
 
 def _std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=None, mean=None,
@@ -167,7 +172,7 @@ def _std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=No
 def _average(a, axis=None, weights=None, returned=False, *, keepdims=np._NoValue):
     """Σ w a / Σ w; with `returned` only the plain way."""
     _no_more("average", returned or None)
-    keepdims = keepdims is True
+    keepdims = _keeps(keepdims)
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     if np.ndim(weights) == 1 and np.ndim(a) > 1:
@@ -203,7 +208,7 @@ def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     axes = _axes(axis, x.ndim)
     if ord == 2:
         return _length(x, axes, keepdims)
-    return _norm(np.ravel(x) if axis is None else x, ord, None if axis is None else axes, keepdims)
+    return _kept(_norm(_front(x, axes), ord, 0), axes, keepdims)
 
 
 COMPOSED = {

@@ -8,10 +8,10 @@ import numpy as np
 
 from mcx import exact
 from mcx.array import Multicomplex
-from mcx.dispatch import is_number, unsupported, value_of
+from mcx.dispatch import is_number, numbers_of, unsupported, value_of
 from mcx.planes import aligned, compose, divide, times_unless_zero, together
 from mcx.record import Recorded
-from mcx.verbs.base import Rule, buffer_in, is_moving, lifted, moving_among, number_on, numbers_of
+from mcx.verbs.base import Rule, buffer_in, is_moving, lifted, moving_among, number_on
 
 
 class Analytic(Rule):

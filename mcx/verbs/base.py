@@ -6,20 +6,9 @@ import numpy as np
 
 from mcx.algebra import common_algebra
 from mcx.array import Multicomplex, coefficients
-from mcx.dispatch import Number, contains_number, is_number, positional, signature_of, unsupported
+from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
 from mcx.planes import embed, from_value, stacked
 from mcx.record import Recorded
-
-
-def numbers_of(x):
-    """Return the numbers in (nested) arguments, in order."""
-    if is_number(x):
-        return [x]
-    if isinstance(x, (list, tuple)):
-        return [n for item in x for n in numbers_of(item)]
-    if isinstance(x, dict):
-        return numbers_of(list(x.values()))
-    return []
 
 
 def replaced(x, change):
@@ -92,7 +81,7 @@ class Rule:
             kwargs = {**dict(zip(names, args[len(places) :], strict=False)), **kwargs}
             args = args[: len(places)]
         others = [a for k, a in enumerate(args) if k not in places]
-        if contains_number(others) or numbers_of(kwargs):
+        if numbers_of(others) or numbers_of(kwargs):
             raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
         if keep is not None:
             args = [a if k in places else keep(a) for k, a in enumerate(args)]

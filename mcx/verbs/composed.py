@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from mcx.dispatch import value_of
+import numpy as np
+
+from mcx.dispatch import name_of, numbers_of, value_of
 from mcx.record import Recorded, shares_memory
-from mcx.verbs.base import Rule, number_on, numbers_of
+from mcx.verbs.base import Rule, number_on
 
 
 class Composed(Rule):
@@ -22,7 +24,13 @@ class Composed(Rule):
             result = result.copy()  # a formula of one term is a view of its operand
         if not result.algebra.exact:
             plain = {k: value_of(v) for k, v in kwargs.items()}
-            result.planes[0, ...] = func(*value_of(tuple(args)), **plain)
+            value = func(*value_of(tuple(args)), **plain)
+            if np.shape(value) != result.shape:
+                raise AssertionError(
+                    f"{name_of(func)}: the rule has shape {result.shape}, NumPy {np.shape(value)}; "
+                    "please report it"
+                )
+            result.planes[0, ...] = value
         return result
 
     def record(self, func, args, kwargs, tape):

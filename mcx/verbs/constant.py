@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.array import Multicomplex
-from mcx.dispatch import value_of
+from mcx.dispatch import numbers_of, value_of
 from mcx.planes import from_value
 from mcx.record import Recorded
-from mcx.verbs.base import Rule, lifted, number_on, numbers_of
+from mcx.verbs.base import Rule, lifted, number_on
 
 
 class Value(Rule):

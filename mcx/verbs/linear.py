@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.array import Multicomplex
-from mcx.dispatch import is_number
+from mcx.dispatch import is_number, numbers_of
 from mcx.planes import aligned, as_strided_of, embed
 from mcx.record import shares_memory
 from mcx.verbs.base import (
@@ -15,7 +15,6 @@ from mcx.verbs.base import (
     lifted,
     moving_among,
     number_on,
-    numbers_of,
     plane_of,
     rebuilt,
     replaced,
@@ -47,10 +46,10 @@ class Linear(Rule):
         start = planes[0, ...]
         first = call([start])
         if isinstance(first, (list, tuple)):
-            if all(part.size == 0 or _is_view(part, start) for part in first):
+            if all(part.size == 0 or shares_memory(part, start) for part in first):
                 items = [Multicomplex(strided(part, planes), algebra) for part in first]
                 return rebuilt(first, items)
-        elif _is_view(first, start):
+        elif shares_memory(first, start):
             return Multicomplex(strided(first, planes), algebra)
         rest = (call([planes[k, ...]], True) for k in range(1, len(planes)))
         return wrapped([first, *rest], algebra)
@@ -96,10 +95,6 @@ def strided(first, planes):
         writeable = first.flags.writeable
         return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=writeable)
     return as_strided_of(type(first))(first, shape, strides)
-
-
-def _is_view(part, start) -> bool:
-    return hasattr(part, "strides") and part.size > 0 and bool(np.may_share_memory(part, start))
 
 
 def emit_tree(tape, number, step, moving):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from mcx.verbs.base import numbers_of
+from mcx.dispatch import numbers_of
 from mcx.verbs.linear import Linear
 from mcx.verbs.multilinear import Multilinear
 

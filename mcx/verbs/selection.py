@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcx.array import Multicomplex
-from mcx.dispatch import positional, unsupported, value_of
+from mcx.dispatch import numbers_of, positional, unsupported, value_of
 from mcx.planes import stacked
 from mcx.verbs.base import (
     MOVING,
@@ -12,7 +12,6 @@ from mcx.verbs.base import (
     lifted,
     moving_among,
     number_on,
-    numbers_of,
     plane_of,
     replaced,
     zero_like,
