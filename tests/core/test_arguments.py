@@ -197,3 +197,25 @@ def test_equation_7_takes_one_unit_for_each_argument():
     e, s, c = np.exp(X * Y), np.sin(X), np.cos(X)
     mixed = e * (c * X + s * (1 + X * Y)) * P * Q  # ∂x ∂y of sin(x) e^(xy)
     np.testing.assert_allclose(z.im(1, 2), mixed, rtol=1e-14)
+
+
+@pytest.mark.parametrize("keepdims", [1, 0, True, False])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a, **k: np.max(a, axis=1, **k),
+        lambda a, **k: np.prod(a, axis=0, **k),
+        lambda a, **k: np.std(a, axis=1, **k),
+        lambda a, **k: np.var(a, axis=0, **k),
+        lambda a, **k: np.sum(a, axis=1, **k),
+        lambda a, **k: np.linalg.norm(a, axis=1, **k),
+        lambda a, **k: np.linalg.vector_norm(a, ord=3, **k),
+        lambda a, **k: np.linalg.vector_norm(a, axis=(1, 0), ord=1, **k),
+    ],
+)
+def test_keepdims_takes_any_truth_value(call, keepdims):
+    x = np.array([[1.0, 2.0, 4.0], [0.5, -1.0, 3.0]])
+    result, expected = call(mcx.perturb(x, x), keepdims=keepdims), call(x, keepdims=keepdims)
+    assert result.shape == np.shape(expected)
+    np.testing.assert_array_equal(result.value, expected)
+    np.testing.assert_array_equal(np.ravel(result.im(1)), call(mcx.perturb(x, x)).im(1).ravel())

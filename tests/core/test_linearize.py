@@ -91,6 +91,21 @@ class TestSlots:
 
         check(f)
 
+    def test_complex_items_in_arrays_whose_tangent_is_real(self):
+        def into_zeros(x):
+            y = np.zeros_like(x, dtype=complex)
+            y[0] = x[0]
+            y[1] = 1j * x[1] * x[0]
+            return y
+
+        def into_a_sum(x):
+            y = x + 0j
+            y[0] = 1j * x[0] ** 2
+            return y
+
+        check(into_zeros)
+        check(into_a_sum)
+
     def test_in_place_operators(self):
         def f(x):
             y = x.copy()
@@ -347,7 +362,7 @@ def test_threads_record_independently():
                 _, lin = mcx.linearize(lambda x: np.sin(k * x) * x, X)
                 slope = lin(P)
             results[k] = slope
-        except Exception as error:
+        except Exception as error:  # whatever it is: a thread cannot fail the test itself
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(1, 7)]
