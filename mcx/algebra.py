@@ -79,7 +79,12 @@ def _as_selector(positions: list[int]) -> slice | list[int]:
     return positions
 
 
-@dataclass(frozen=True)
+def positions_of(selector: slice | list[int], size: int) -> list[int]:
+    """Return the positions that a selector stands for."""
+    return list(range(*selector.indices(size))) if isinstance(selector, slice) else selector
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """Product table of an algebra: which planes multiply into which, and with what sign.
 
@@ -168,24 +173,26 @@ class Algebra:
     """A product of factors, in the limit reading (i_k² = 0) or the exact one (i_k² = −1).
 
     Interned: two algebras with the same factors are the same object. Make one with `algebra_of`.
+
+    Attributes
+    ----------
+    size : int
+        Number of planes.
+    order : int
+        Highest total degree |α|: the highest derivative that a number carries.
+    full : int
+        The bit mask of all planes.
     """
 
-    __slots__ = ("__weakref__", "exact", "factors", "table")
+    __slots__ = ("__weakref__", "exact", "factors", "full", "order", "size", "table")
 
     def __init__(self, factors: tuple[Factor, ...], exact: bool):
         self.factors = factors
         self.exact = exact
         self.table = product_table(tuple(f.indices for f in factors), exact)
-
-    @property
-    def size(self) -> int:
-        """Number of planes."""
-        return self.table.size
-
-    @property
-    def order(self) -> int:
-        """Highest total degree |α|: the highest derivative a number carries."""
-        return self.table.order
+        self.size = self.table.size
+        self.order = self.table.order
+        self.full = (1 << self.size) - 1
 
     def plane(self, exponents: dict[int, Index]) -> int:
         """Return the plane of the index with the given exponents (serial -> index), others 0."""

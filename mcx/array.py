@@ -7,7 +7,8 @@ import numpy as np
 from mcx.algebra import Algebra, algebra_of, common_algebra, unit_factor
 from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
-from mcx.planes import embed
+from mcx.planes import assembled
+from mcx.support import Support, embedded, planes_in, supported
 from mcx.surface import Surface
 
 _COEFFICIENTS = frozenset("fdFD")
@@ -44,6 +45,8 @@ class Multicomplex(Surface):
         Coefficients c_α of t^α, the value first; kept by reference.
     algebra : Algebra
         Which plane is which.
+    support : Support, optional
+        Which planes can be nonzero, where some cannot; numbers on one buffer share it.
 
     Raises
     ------
@@ -60,10 +63,10 @@ class Multicomplex(Surface):
     array([ 5.43656366, 22.1671683 ])
     """
 
-    __slots__ = ("_planes", "algebra", "dtype", "shape")
+    __slots__ = ("_planes", "_support", "algebra", "dtype", "shape")
     rank = 0
 
-    def __init__(self, planes, algebra: Algebra):
+    def __init__(self, planes, algebra: Algebra, support: Support | None = None):
         if planes.shape[0] != algebra.size:
             raise AlgebraError(
                 f"planes: expected {algebra.size} planes for {algebra!r}, got {planes.shape[0]}"
@@ -74,19 +77,34 @@ class Multicomplex(Surface):
                 f"{planes.dtype}, which would drop digits of the derivatives"
             )
         self._planes = planes
+        self._support = support
         self.algebra = algebra
         self.shape = planes.shape[1:]
         self.dtype = planes.dtype
 
     def __reduce__(self):
-        return Multicomplex, (self._planes, self.algebra)
+        return Multicomplex, (self._planes, self.algebra, supported(self.live, self.algebra))
 
     @property
     def planes(self):
         """Raw coefficients of t^α = derivative/α!, shape (planes, *shape), the value first."""
+        self._enliven(self.algebra.full)  # the caller may write into any of them
         return self._planes
 
-    buffer = planes
+    @property
+    def buffer(self):
+        """The array that holds the planes, for its type and device."""
+        return self._planes
+
+    @property
+    def live(self) -> int:
+        """Bit mask of the planes that can be nonzero; arithmetic leaves the others out."""
+        return self.algebra.full if self._support is None else self._support.mask
+
+    def _enliven(self, mask: int) -> None:
+        """Note that planes have become nonzero, for this number and all views of its buffer."""
+        if self._support is not None:
+            self._support.mask |= mask
 
     @property
     def value(self):
@@ -126,7 +144,9 @@ class Multicomplex(Surface):
                 f"im{units}: expected distinct units out of {known or 'none'}; a unit exists where "
                 "mcx.perturb was given a direction at its position"
             )
-        return self._planes[self.algebra.plane(dict.fromkeys(units, (1,)))]
+        plane = self.algebra.plane(dict.fromkeys(units, (1,)))
+        self._enliven(1 << plane)  # the caller may write into it
+        return self._planes[plane]
 
     def copy(self, order="C"):
         """Return a copy on a buffer of its own."""
@@ -134,38 +154,42 @@ class Multicomplex(Surface):
             raise UnsupportedFunctionError(
                 "Multicomplex.copy: order='F' has no rule; expected 'C', 'A' or 'K'"
             )
-        return Multicomplex(self._planes.copy(order=order), self.algebra)
+        planes = self._planes.copy(order=order)
+        return Multicomplex(planes, self.algebra, supported(self.live, self.algebra))
 
     def __getitem__(self, index):
         if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
-        planes = self._planes
-        if _is_separated(index):
-            parts = [plane[index] for plane in planes]
-            return Multicomplex(np.stack(parts), self.algebra)
-        index = index if isinstance(index, tuple) else (index,)
-        chosen = planes[(slice(None), *index)]
-        if chosen.ndim == 1 and not any(i is ... for i in index):
-            chosen = chosen.copy()  # one element is a scalar, which NumPy never makes a view
-        return Multicomplex(chosen, self.algebra)
+        if not isinstance(index, tuple):
+            index = (index,)
+        if _is_basic(index):
+            chosen = self._planes[(slice(None), *index)]
+            if chosen.ndim == 1 and ... not in index:
+                chosen = chosen.copy()  # one element is a scalar, which NumPy never makes a view
+            return Multicomplex(chosen, self.algebra, self._support)
+        live = self.live
+        parts = [self._planes[k, ...][index] for k in planes_in(live)]
+        planes = assembled(parts, live, self.algebra.size)
+        return Multicomplex(planes, self.algebra, supported(live, self.algebra))
 
     def __setitem__(self, index, item):
         if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
         if is_number(item):
-            source = self._fitting(item)
-            for k in range(self.algebra.size):
-                self._planes[k, ...][index] = source[k]
-            return
-        item = coefficients(item, "item") if not np.isscalar(item) else item
-        if np.iscomplexobj(item) and self.dtype.kind != "c":
-            raise TypeError(f"item: expected real coefficients ({self.dtype}), got complex ones")
-        self._planes[0, ...][index] = item
-        for k in range(1, self.algebra.size):
-            self._planes[k, ...][index] = 0
+            self._check_fits(item)
+            written = embedded(item.live, item.algebra, self.algebra)
+            source = (item._planes[k, ...] for k in planes_in(item.live))
+        else:
+            item = coefficients(item, "item") if not np.isscalar(item) else item
+            if np.iscomplexobj(item) and self.dtype.kind != "c":
+                raise TypeError(f"item: expected real coefficients ({self.dtype}), got complex")
+            written, source = 1, iter((item,))
+        for k in planes_in(self.live | written):
+            self._planes[k, ...][index] = next(source) if written >> k & 1 else 0
+        self._enliven(written)
 
-    def _fitting(self, item):
-        """Return the planes of item in this number's algebra and dtype, or say why it cannot be."""
+    def _check_fits(self, item):
+        """Raise where an item has planes, or a dtype, that this number cannot hold."""
         if not isinstance(item, Multicomplex):
             raise ImplicitConversionError(
                 "assignment: a number that is being recorded cannot be written into a Multicomplex "
@@ -178,7 +202,6 @@ class Multicomplex(Surface):
             )
         if item.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(f"item: expected real coefficients ({self.dtype}), got {item.dtype}")
-        return embed(item.planes, item.algebra, self.algebra)
 
     def __repr__(self) -> str:
         reading = ", exact" if self.algebra.exact else ""
@@ -187,18 +210,15 @@ class Multicomplex(Surface):
         return f"{head},\n  value={value})"
 
 
-def _is_separated(index) -> bool:
-    """Tell whether array indices stand apart, so that NumPy moves their axes to the front."""
-    if not isinstance(index, tuple):
-        return False
-    arrays = any(
-        not (isinstance(i, (slice, int, np.integer)) or i is None or i is ...) for i in index
-    )
-    if not arrays:
-        return False
-    advanced = [not (isinstance(i, slice) or i is None or i is ...) for i in index]
-    first, last = advanced.index(True), len(advanced) - 1 - advanced[::-1].index(True)
-    return not all(advanced[first : last + 1])
+def _is_basic(index: tuple) -> bool:
+    """Tell whether an index makes a view: integers, slices, None and ... alone."""
+    for i in index:
+        kind = type(i)
+        if kind is int or kind is slice or i is None or i is ...:
+            continue
+        if not isinstance(i, (int, np.integer)) or isinstance(i, (bool, np.bool_)):
+            return False
+    return True
 
 
 def unit(k: int, order: int) -> Multicomplex:

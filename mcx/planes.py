@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.algebra import Algebra, Table, embedding
+from mcx.support import planes_in
 
 AS_STRIDED: dict = {}  # array type -> its as_strided, which NumPy does not dispatch
 
@@ -52,12 +53,27 @@ def from_value(value, algebra: Algebra):
     return out
 
 
-def stacked(parts):
-    """Return plane results (arrays or scalars of one shape) as one buffer."""
-    first = parts[0]
-    dtype = np.result_type(*parts)
-    out = np.empty_like(first, shape=(len(parts), *first.shape), dtype=dtype)
-    for k, part in enumerate(parts):
+def memory_order(array) -> tuple[int, ...]:
+    """Return the axes of an array from the largest stride to the smallest."""
+    return tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
+
+
+def buffer_like(plane, size: int, zeros: bool = False, dtype=None):
+    """Return a new buffer whose planes have the shape and memory layout of the given one."""
+    make = np.zeros_like if zeros else np.empty_like
+    if plane.ndim < 2 or plane.flags.c_contiguous:
+        return make(plane, shape=(size, *plane.shape), dtype=dtype)
+    order = memory_order(plane)
+    out = make(plane, shape=(size, *(plane.shape[k] for k in order)), dtype=dtype)
+    return np.transpose(out, (0, *(1 + order.index(k) for k in range(plane.ndim))))
+
+
+def assembled(parts, live: int, size: int):
+    """Return the buffer with the given live planes (arrays or scalars of one shape), others 0."""
+    dtype = np.result_type(*parts) if len(parts) > 1 else parts[0].dtype
+    out = buffer_like(parts[0], size, zeros=len(parts) < size, dtype=dtype)
+    rows = range(size) if len(parts) == size else planes_in(live)
+    for k, part in zip(rows, parts, strict=True):
         out[k, ...] = part
     return out
 

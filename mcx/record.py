@@ -15,6 +15,7 @@ import numpy as np
 from mcx.algebra import common_algebra
 from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.errors import ImplicitConversionError
+from mcx.planes import memory_order
 from mcx.surface import Surface
 
 _serials = itertools.count(1)
@@ -94,11 +95,6 @@ def _writeable_elsewhere(x) -> bool:
     if isinstance(x, np.ndarray):
         return x.flags.writeable
     return hasattr(x, "copy") and not isinstance(x, np.generic)
-
-
-def _memory_order(array) -> tuple[int, ...]:
-    """Return the axes of an array from the largest stride to the smallest."""
-    return tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
 
 
 def _writable_copy(tangent, order):
@@ -225,7 +221,7 @@ class Assignment:
     def __init__(self, chain, index, number, has_base: bool, has_item: bool):
         self.chain, self.index = chain, index
         self.shape, self.dtype = np.shape(number), number.dtype
-        self.order = _memory_order(value_of(number))
+        self.order = memory_order(value_of(number))
         self.has_base, self.has_item = has_base, has_item
         self.in_place = False  # set where no one else reads the tangent of the target
 

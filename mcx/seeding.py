@@ -11,6 +11,7 @@ from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import is_number
 from mcx.errors import AlgebraError
 from mcx.record import Recorded
+from mcx.support import mask_of, supported
 
 
 def as_point(x, what: str = "x"):
@@ -52,12 +53,13 @@ def seeded(x, algebra: Algebra, directions: dict):
         planes[0, ...] = x
         for k, p in directions.items():
             planes[k, ...] = p
-        return Multicomplex(planes, algebra)
+        return Multicomplex(planes, algebra, supported(mask_of(directions), algebra))
     total = x
     for k, p in directions.items():
         generator = np.zeros(algebra.size, dtype=p.dtype)
         generator[k] = 1
-        total = total + p * Multicomplex(generator, algebra)
+        seed = Multicomplex(generator, algebra, supported(mask_of([k]), algebra))
+        total = total + p * seed
     return total
 
 
@@ -76,7 +78,7 @@ def coefficient(y, factor: Factor, index: int):
     sizes = [len(f.indices) for f in factors]
     inner = math.prod(sizes[:place])
     outer = math.prod(sizes[place + 1 :])
-    planes = y.planes.reshape(outer, sizes[place], inner, *y.shape)[:, index]
+    planes = y._planes.reshape(outer, sizes[place], inner, *y.shape)[:, index]
     rest = without(y.algebra, factor)
     if not rest.factors:
         return planes[0, 0]

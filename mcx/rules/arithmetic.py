@@ -95,7 +95,7 @@ def _power(x, p):
 
 def _moves(p):
     """Tell where a number has a tangent: at base 0 log(base) times it is infinite or undefined."""
-    return np.any(p.planes[1:] != 0, axis=0) if isinstance(p, Multicomplex) else True
+    return np.any(p._planes[1:] != 0, axis=0) if isinstance(p, Multicomplex) else True
 
 
 def _plain_power(x, p):

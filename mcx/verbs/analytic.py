@@ -9,9 +9,18 @@ import numpy as np
 from mcx import exact
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of, unsupported, value_of
-from mcx.planes import aligned, compose, divide, times_unless_zero, together
+from mcx.planes import compose, divide, times_unless_zero, together
 from mcx.record import Recorded
-from mcx.verbs.base import Rule, buffer_in, is_moving, lifted, moving_among, number_on
+from mcx.support import closure, supported
+from mcx.verbs.base import (
+    Rule,
+    buffer_in,
+    is_moving,
+    lifted,
+    moving_among,
+    number_on,
+    scaled,
+)
 
 
 class Analytic(Rule):
@@ -25,17 +34,19 @@ class Analytic(Rule):
 
     def planes(self, func, args, kwargs, like):
         (z,) = args
-        if z.algebra.exact:
+        algebra = z.algebra
+        if algebra.exact:
             if self.exact is None:
                 raise unsupported(
                     func, args, "it has no recursion in the exact reading; leave h out"
                 )
-            return Multicomplex(self.exact(z.planes), z.algebra)
-        table, a = z.algebra.table, z.planes[0]
-        y = func(a)
-        return Multicomplex(
-            compose([y, *self.series(a, y, table.order)], z.planes, table), z.algebra
-        )
+            planes = self.exact(z._planes)
+        else:
+            a = z._planes[0]
+            y = func(a)
+            coefficients = [y, *self.series(a, y, algebra.order)]
+            planes = compose(coefficients, z._planes, algebra.table)
+        return Multicomplex(planes, algebra, supported(closure(algebra.table, z.live), algebra))
 
     def coefficient(self, func, number, y, k: int):
         """Return f⁽ᵏ⁾/k! at a number (y = f there), as a number of the same kind."""
@@ -47,10 +58,10 @@ class Analytic(Rule):
             return number.tape.emit(inner, scaling(number.tape.own(slope)), (number,))
         if not is_number(number):
             return self.series(number, y, k)[k - 1]
-        table, a = number.algebra.table, number.planes[0]
-        higher = self.series(a, y.planes[0], table.order + k)
+        table, a = number.algebra.table, number._planes[0]
+        higher = self.series(a, y._planes[0], table.order + k)
         shifted = [math.comb(j, k) * c for j, c in enumerate(higher, 1) if j >= k]
-        return Multicomplex(compose(shifted, number.planes, table), number.algebra)
+        return Multicomplex(compose(shifted, number._planes, table), number.algebra)
 
     def record(self, func, args, kwargs, tape):
         (x,) = args
@@ -76,9 +87,9 @@ class Divide(Rule):
     def planes(self, func, args, kwargs, like):
         x, y = args
         if not is_number(y):
-            return Multicomplex(func(aligned(x.planes, np.ndim(y)), y), x.algebra)
+            return scaled(func, x, y)
         algebra = lifted(numbers_of(args))
-        top, bottom = buffer_in(algebra, x, y.planes), buffer_in(algebra, y, y.planes)
+        top, bottom = buffer_in(algebra, x, y._planes), buffer_in(algebra, y, y._planes)
         if algebra.exact:
             return Multicomplex(exact.divide(*together(top, bottom)), algebra)
         return Multicomplex(divide(top, bottom, algebra.table), algebra)
@@ -117,7 +128,7 @@ class Bivariate(Rule):
         algebra = lifted(numbers_of(args))
         if algebra.exact:
             raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
-        x, y = together(*(buffer_in(algebra, n, like.planes) for n in args))
+        x, y = together(*(buffer_in(algebra, n, like._planes) for n in args))
         out = self.on_planes(x, y, algebra.table)
         out[0, ...] = func(*value_of(tuple(args)))
         return Multicomplex(out, algebra)

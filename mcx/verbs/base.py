@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from mcx.algebra import common_algebra
+from mcx.algebra import common_algebra, embedding, positions_of
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
-from mcx.planes import embed, from_value, stacked
+from mcx.planes import aligned, assembled, embed, from_value
 from mcx.record import Recorded
+from mcx.support import embedded, planes_in, supported
 
 
 def replaced(x, change):
@@ -102,21 +105,35 @@ def lifted(numbers):
     return common_algebra([n.algebra for n in numbers])
 
 
-def plane_of(x, k: int, algebra, cache):
+def live_among(operands, algebra) -> int:
+    """Return the mask of the planes that are live in any of (nested) operands."""
+    mask = 1
+    for n in numbers_of(operands):
+        mask |= embedded(n.live, n.algebra, algebra)
+    return mask
+
+
+def plane_of(x, k: int, algebra):
     """Return plane k of an operand in an algebra: a plain operand has plane 0 alone."""
     if not isinstance(x, Multicomplex):
         return x if k == 0 else zero_like(x)
     if x.algebra is algebra:
-        return x.planes[k]
-    if id(x) not in cache:
-        cache[id(x)] = embed(x.planes, x.algebra, algebra)
-    return cache[id(x)][k]
+        return x._planes[k]
+    row = row_in(x.algebra, algebra, k)
+    return zero_like(x.value) if row is None else x._planes[row]
+
+
+@lru_cache(maxsize=1024)
+def row_in(small, large, k: int) -> int | None:
+    """Return where a number of `small` keeps plane k of `large`, None where it has none."""
+    where = positions_of(embedding(small, large), large.size)
+    return where.index(k) if k in where else None
 
 
 def buffer_in(algebra, x, like):
     """Return an operand, number or plain, as a buffer of an algebra; scalars go where `like` is."""
     if is_number(x):
-        return embed(x.planes, x.algebra, algebra)
+        return embed(x._planes, x.algebra, algebra)
     if np.ndim(x):
         return from_value(coefficients(x, "operand"), algebra)
     dtype = np.result_type(like.dtype, x)
@@ -125,13 +142,22 @@ def buffer_in(algebra, x, like):
     return out
 
 
-def wrapped(parts, algebra):
-    """Return per-plane results (arrays, or tuples and lists of arrays) as Multicomplex."""
+def wrapped(parts, algebra, live: int):
+    """Return the live planes of a result (arrays, or tuples and lists of arrays) as numbers."""
     first = parts[0]
     if isinstance(first, (list, tuple)):
-        items = [wrapped([part[i] for part in parts], algebra) for i in range(len(first))]
+        items = [wrapped([part[i] for part in parts], algebra, live) for i in range(len(first))]
         return rebuilt(first, items)
-    return Multicomplex(stacked(parts), algebra)
+    return Multicomplex(assembled(parts, live, algebra.size), algebra, supported(live, algebra))
+
+
+def scaled(func, number, plain):
+    """Return func(number, plain) for a product with, or a quotient by, a plain operand."""
+    planes, algebra, live = number._planes, number.algebra, number.live
+    if live == algebra.full:
+        return Multicomplex(func(aligned(planes, np.ndim(plain)), plain), algebra)
+    parts = [func(planes[k, ...], plain) for k in planes_in(live)]
+    return wrapped(parts, algebra, live)
 
 
 def rebuilt(like, items):

@@ -30,7 +30,7 @@ class Composed(Rule):
                     f"{name_of(func)}: the rule has shape {result.shape}, NumPy {np.shape(value)}; "
                     "please report it"
                 )
-            result.planes[0, ...] = value
+            result._planes[0, ...] = value
         return result
 
     def record(self, func, args, kwargs, tape):

@@ -8,6 +8,7 @@ from mcx.array import Multicomplex
 from mcx.dispatch import numbers_of, value_of
 from mcx.planes import from_value
 from mcx.record import Recorded
+from mcx.support import supported
 from mcx.verbs.base import Rule, lifted, number_on
 
 
@@ -27,7 +28,7 @@ class Constant(Rule):
 
     def planes(self, func, args, kwargs, like):
         value = func(*value_of(tuple(args)), **kwargs)
-        return Multicomplex(from_value(value, lifted(numbers_of(args))), lifted(numbers_of(args)))
+        return constant(value, lifted(numbers_of(args)))
 
     def record(self, func, args, kwargs, tape):
         return tape.constant(func(*(number_on(x, tape) for x in args), **kwargs))
@@ -60,4 +61,9 @@ class Fresh(Rule):
     def _number(value, like):
         if value.dtype.kind not in "fc":
             return value
-        return Multicomplex(from_value(value, like.algebra), like.algebra)
+        return constant(value, like.algebra)
+
+
+def constant(value, algebra):
+    """Return the number with the given value whose other planes are zero."""
+    return Multicomplex(from_value(value, algebra), algebra, supported(1, algebra))

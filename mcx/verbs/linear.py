@@ -8,11 +8,13 @@ from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of
 from mcx.planes import aligned, as_strided_of, embed
 from mcx.record import shares_memory
+from mcx.support import planes_in, supported
 from mcx.verbs.base import (
     MOVING,
     Rule,
     is_moving,
     lifted,
+    live_among,
     moving_among,
     number_on,
     plane_of,
@@ -34,25 +36,25 @@ class Linear(Rule):
         algebra = lifted(numbers)
         if len(operands) == 1 and numbers[0] is operands[0]:
             return self._single(operands[0], call, algebra)
-        cache: dict = {}
+        live = live_among(operands, algebra)
         parts = [
-            call(replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)), k > 0)
-            for k in range(algebra.size)
+            call(replaced(operands, lambda x, k=k: plane_of(x, k, algebra)), k > 0)
+            for k in planes_in(live)
         ]
-        return wrapped(parts, algebra)
+        return wrapped(parts, algebra, live)
 
     def _single(self, number, call, algebra):
-        planes = number.planes
+        planes, support, live = number._planes, number._support, number.live
         start = planes[0, ...]
         first = call([start])
         if isinstance(first, (list, tuple)):
             if all(part.size == 0 or shares_memory(part, start) for part in first):
-                items = [Multicomplex(strided(part, planes), algebra) for part in first]
+                items = [Multicomplex(strided(part, planes), algebra, support) for part in first]
                 return rebuilt(first, items)
         elif shares_memory(first, start):
-            return Multicomplex(strided(first, planes), algebra)
-        rest = (call([planes[k, ...]], True) for k in range(1, len(planes)))
-        return wrapped([first, *rest], algebra)
+            return Multicomplex(strided(first, planes), algebra, support)
+        rest = (call([planes[k, ...]], True) for k in planes_in(live)[1:])
+        return wrapped([first, *rest], algebra, live)
 
     def record(self, func, args, kwargs, tape):
         operands, call = self.split(func, args, kwargs, tape.hold)
@@ -125,19 +127,20 @@ class Sum(Rule):
             return self._with_plain(lambda a, b: func(b, a), y, x, self.sign)
         algebra = lifted([x, y])
         ndim = max(x.ndim, y.ndim)
-        left = aligned(embed(x.planes, x.algebra, algebra), ndim)
-        right = aligned(embed(y.planes, y.algebra, algebra), ndim)
-        return Multicomplex(func(left, right), algebra)
+        left = aligned(embed(x._planes, x.algebra, algebra), ndim)
+        right = aligned(embed(y._planes, y.algebra, algebra), ndim)
+        live = live_among([x, y], algebra)
+        return Multicomplex(func(left, right), algebra, supported(live, algebra))
 
     def _with_plain(self, func, number, plain, sign):
-        first = func(number.planes[0], plain)
-        planes = number.planes
+        planes, algebra = number._planes, number.algebra
+        first = func(planes[0], plain)
         out = np.empty_like(first, shape=(len(planes), *first.shape))
         out[0, ...] = first
         out[1:] = aligned(planes, first.ndim)[1:]
         if sign < 0:
             np.negative(out[1:], out=out[1:])
-        return Multicomplex(out, number.algebra)
+        return Multicomplex(out, algebra, supported(number.live, algebra))
 
     def record(self, func, args, kwargs, tape):
         x, y = args

@@ -6,8 +6,9 @@ import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number
-from mcx.planes import aligned, embed
-from mcx.verbs.base import Rule, is_moving, lifted, number_on, wrapped
+from mcx.planes import embed
+from mcx.support import embedded, product_mask, supported
+from mcx.verbs.base import Rule, is_moving, lifted, number_on, scaled, wrapped
 
 
 class Multilinear(Rule):
@@ -25,7 +26,7 @@ class Multilinear(Rule):
         operands, call = self.split(func, args, kwargs)
         places = [k for k, x in enumerate(operands) if is_number(x)]
         algebra = lifted([operands[k] for k in places])
-        buffers = [embed(operands[k].planes, operands[k].algebra, algebra) for k in places]
+        buffers = [embed(operands[k]._planes, operands[k].algebra, algebra) for k in places]
         parts: list = [None] * algebra.size
         for chosen, plane, sign in _terms(algebra.table, len(places)):
             full = list(operands)
@@ -33,16 +34,18 @@ class Multilinear(Rule):
                 full[place] = buffer[k]
             term = call(full) if sign > 0 else -call(full)
             parts[plane] = _plus(parts[plane], term)
-        return wrapped(parts, algebra)
+        return wrapped(parts, algebra, algebra.full)
 
     def _elementwise(self, func, x, y):
         if not is_number(y):
-            return Multicomplex(func(aligned(x.planes, np.ndim(y)), y), x.algebra)
+            return scaled(func, x, y)
         if not is_number(x):
-            return Multicomplex(func(x, aligned(y.planes, np.ndim(x))), y.algebra)
+            return scaled(lambda a, b: func(b, a), y, x)
         algebra = lifted([x, y])
-        x, y = (embed(n.planes, n.algebra, algebra) for n in (x, y))
-        return Multicomplex(self.elementwise(x, y, algebra.table), algebra)
+        live = product_mask(algebra.table, *(embedded(n.live, n.algebra, algebra) for n in (x, y)))
+        x, y = (embed(n._planes, n.algebra, algebra) for n in (x, y))
+        planes = self.elementwise(x, y, algebra.table)
+        return Multicomplex(planes, algebra, supported(live, algebra))
 
     def record(self, func, args, kwargs, tape):
         operands, call = self.split(func, args, kwargs, tape.hold)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from mcx.array import Multicomplex
 from mcx.dispatch import numbers_of, positional, unsupported, value_of
-from mcx.planes import stacked
+from mcx.support import planes_in
 from mcx.verbs.base import (
     MOVING,
     Rule,
     is_moving,
     lifted,
+    live_among,
     moving_among,
     number_on,
     plane_of,
     replaced,
+    wrapped,
     zero_like,
 )
 
@@ -45,12 +46,13 @@ class Selection(Rule):
     def planes(self, func, args, kwargs, like):
         args, kwargs, operands, pick = self._pick(func, args, kwargs)
         first = func(*value_of(tuple(args)), **kwargs)
-        algebra, cache = lifted(numbers_of(args)), {}
+        algebra = lifted(numbers_of(args))
+        live = live_among(operands, algebra)
         rest = (
-            pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra, cache)))
-            for k in range(1, algebra.size)
+            pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra)))
+            for k in planes_in(live)[1:]
         )
-        return Multicomplex(stacked([first, *rest]), algebra)
+        return wrapped([first, *rest], algebra, live)
 
     def record(self, func, args, kwargs, tape):
         args, kwargs, operands, pick = self._pick(func, args, kwargs, tape.hold)

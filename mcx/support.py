@@ -1,0 +1,69 @@
+"""Structural zeros: which planes of a number can be nonzero.
+
+A freshly perturbed x has a value and its directions; all higher planes are zero until something is
+multiplied. Such *dead* planes cost no product, no GEMM and no pass over memory. What is known is a
+bit mask over planes (bit k set: plane k is *live*, it may be nonzero; plane 0 always is). Views
+share the `Support` of their buffer, since an assignment to one can make planes live for all.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mcx.algebra import Algebra, Table, embedding, positions_of
+
+
+class Support:
+    """The mask of a buffer that has dead planes; shared by the numbers that are views of it."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask: int):
+        self.mask = mask
+
+
+def supported(mask: int, algebra: Algebra) -> Support | None:
+    """Return the support with a mask: None, which stays so, where every plane is live."""
+    return None if mask == algebra.full else Support(mask)
+
+
+@lru_cache(maxsize=1024)
+def planes_in(mask: int) -> tuple[int, ...]:
+    """Return the numbers of the live planes."""
+    return tuple(k for k in range(mask.bit_length()) if mask >> k & 1)
+
+
+def mask_of(planes) -> int:
+    """Return the mask of the given planes and the value."""
+    mask = 1
+    for k in planes:
+        mask |= 1 << k
+    return mask
+
+
+@lru_cache(maxsize=1024)
+def embedded(mask: int, small: Algebra, large: Algebra) -> int:
+    """Return the mask of a number of `small` as one of `large`."""
+    if small is large:
+        return mask
+    where = positions_of(embedding(small, large), large.size)
+    return mask_of(where[k] for k in planes_in(mask))
+
+
+@lru_cache(maxsize=1024)
+def product_mask(table: Table, left: int, right: int) -> int:
+    """Return the mask of a product."""
+    mask = 1
+    for a, b, c, _ in table.triples:
+        if left >> a & 1 and right >> b & 1:
+            mask |= 1 << c
+    return mask
+
+
+@lru_cache(maxsize=1024)
+def closure(table: Table, mask: int) -> int:
+    """Return the mask of an analytic function of a number: all powers of what is live."""
+    reached = mask
+    while (larger := product_mask(table, reached, mask) | reached) != reached:
+        reached = larger
+    return reached
