@@ -6,6 +6,7 @@ from mcx.derivatives import csdd, csdd2, derivative, directional, jvp, taylor
 from mcx.differences import finite_difference
 from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
 from mcx.jacobians import gradient, hessian, jacobian
+from mcx.kernels.launch import get_num_threads, set_num_threads
 from mcx.linearize import Linearized, linearize
 from mcx.seeding import perturb, step
 from mcx.verbs import register_bilinear, register_linear
@@ -22,6 +23,7 @@ __all__ = [
     "directional",
     "dispatch",
     "finite_difference",
+    "get_num_threads",
     "gradient",
     "hessian",
     "jacobian",
@@ -31,6 +33,7 @@ __all__ = [
     "register_bilinear",
     "register_linear",
     "rules",
+    "set_num_threads",
     "step",
     "taylor",
     "unit",

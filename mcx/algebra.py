@@ -90,6 +90,8 @@ class Table:
 
     Attributes
     ----------
+    lower_sets : tuple of tuples of multi-indices
+        The lower set of every factor, the fastest first.
     degrees : tuple of int
         Total degree |α| of every plane.
     triples : tuple of (a, b, c, sign)
@@ -98,9 +100,11 @@ class Table:
         The same without those of plane 0, a few at a time: sign·x[A]·y[B] is added to out[C]; one
         of A and B is one plane, the other (and C) a slice or list of planes.
     levels : tuple of (planes, steps)
-        For division, by degree: the planes of that degree, then what they take from later ones.
+        For division, by degree: the planes of that degree, then the steps (with the sign −1) by
+        which they take from later ones.
     """
 
+    lower_sets: tuple[tuple[Index, ...], ...]
     degrees: tuple[int, ...]
     triples: tuple[tuple[int, int, int, int], ...]
     steps: tuple = field(repr=False)
@@ -164,9 +168,9 @@ def product_table(lower_sets: tuple[tuple[Index, ...], ...], exact: bool) -> Tab
     levels = []
     for degree in range(max(degrees) + 1):
         members = [k for k, d in enumerate(degrees) if d == degree]
-        push = [t for t in triples if degrees[t[0]] == degree and t[1]]
+        push = [(a, b, c, -s) for a, b, c, s in triples if degrees[a] == degree and b]
         levels.append((_as_selector(members), _grouped(push, lambda a, b: True)))
-    return Table(tuple(degrees), tuple(triples), steps, tuple(levels) if not exact else ())
+    return Table(lower_sets, tuple(degrees), tuple(triples), steps, () if exact else tuple(levels))
 
 
 class Algebra:

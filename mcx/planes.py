@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.algebra import Algebra, Table, embedding
+from mcx.algebra import Algebra, Table, embedding, product_table
 from mcx.support import planes_in
 
 AS_STRIDED: dict = {}  # array type -> its as_strided, which NumPy does not dispatch
@@ -78,22 +78,22 @@ def assembled(parts, live: int, size: int):
     return out
 
 
-def add_at(out, where, term, sign: int = 1):
-    """Add (or subtract) the term to some planes of the buffer."""
-    combine = np.add if sign > 0 else np.subtract
-    if isinstance(where, slice):
-        combine(out[where], term, out=out[where])
-    else:
-        out[where] = combine(out[where], term)
+def add_products(out, x, y, steps, times=np.multiply):
+    """Add sign·x[A]·y[B] to out[C] for every step (A, B, C, sign), in order."""
+    for a, b, c, sign in steps:
+        combine = np.add if sign > 0 else np.subtract
+        if isinstance(c, slice):
+            combine(out[c], times(x[a], y[b]), out=out[c])
+        else:
+            out[c] = combine(out[c], times(x[a], y[b]))
 
 
-def multiply(x, y, table: Table):
+def multiply(x, y, table: Table, times=np.multiply, add_products=add_products):
     """Return the product of two buffers over the same table."""
     x, y = together(x, y)
-    out = x[0] * y
-    add_at(out, slice(1, None), x[1:] * y[0])
-    for a, b, c, sign in table.steps:
-        add_at(out, c, x[a] * y[b], sign)
+    out = times(x[0], y)
+    np.add(out[1:], times(x[1:], y[0]), out=out[1:])
+    add_products(out, x, y, table.steps, times)
     return out
 
 
@@ -101,27 +101,25 @@ def inner(x, y, table: Table):
     """Return the product of what two buffers are beyond their values (which are not read)."""
     x, y = together(x, y)
     out = np.zeros_like(x[:1] * y)
-    for a, b, c, sign in table.steps:
-        add_at(out, c, x[a] * y[b], sign)
+    add_products(out, x, y, table.steps)
     return out
 
 
-def divide(x, y, table: Table):
+def divide(x, y, table: Table, add_products=add_products):
     """Return x / y in the limit algebra by one pass through the table, by degree.
 
     From q · y = x follows q_c = (x_c − Σ q_a y_b) / y_0 over b ≠ 0, a + b = c.
     """
     x, y = together(x, y)
     value = x[0] / y[0]
-    rest = np.empty_like(value, shape=(table.size, *value.shape))
+    rest = buffer_like(value, table.size)
     rest[...] = x
     out = np.empty_like(rest)
     out[0, ...] = value
     for members, steps in table.levels:
         if members != slice(0, 1):
             out[members] = rest[members] / y[0]
-        for a, b, c, _ in steps:
-            add_at(rest, c, out[a] * y[b], -1)
+        add_products(rest, out, y, steps)
     return out
 
 
@@ -131,26 +129,56 @@ def times_unless_zero(coefficient, tangent):
         return np.where(tangent == 0, 0, coefficient * tangent)
 
 
-def compose(coefficients, planes, table: Table):
-    """Return f(z) in the limit algebra from Taylor coefficients at the value, by Horner's rule.
+def compose(series, planes, table: Table, times=np.multiply, add_products=add_products):
+    """Return f(z) in the limit algebra from the Taylor coefficients of f at the value.
+
+    Over a last factor of first order, z = z1 + Σ t_j z_j, it is f(z1) + Σ t_j f'(z1) z_j; otherwise
+    Horner's rule.
 
     Parameters
     ----------
-    coefficients : list of arrays
+    series : list of arrays
         f(a), f'(a), f''(a)/2!, … up to the order of the table; a is plane 0.
     planes : buffer of z
     table : Table
+    times : callable
+        times(coefficient, tangent), `np.multiply` or `times_unless_zero`.
+    add_products : callable
+        What multiplies and adds planes.
+
+    References
+    ----------
+    J. Fike and J. Alonso, "The development of hyper-dual numbers for exact second-derivative
+    calculations", AIAA 2011-886 (the case of two first-order factors).
     """
-    value, *higher = coefficients
-    finite = all(np.isfinite(c).all() for c in higher)
-    times = np.multiply if finite else times_unless_zero
-    out = np.empty_like(planes, dtype=np.result_type(value.dtype, planes.dtype))
-    out[1:] = times(higher[-1], planes[1:])
-    for coefficient in reversed(higher[:-1]):
+    out = np.empty_like(planes)
+    *inner, last = table.lower_sets
+    if inner and all(sum(index) <= 1 for index in last):
+        part = product_table(tuple(inner), False)
+        slopes = [k * c for k, c in enumerate(series[1:], 1)]
+        how = (part, times, add_products)
+        out[: part.size] = compose(series[: part.order + 1], planes[: part.size], *how)
+        slope = compose(slopes[: part.order + 1], planes[: part.size], *how)
+        for start in range(part.size, table.size, part.size):
+            block = slice(start, start + part.size)
+            out[block] = multiply(slope, planes[block], *how)
+        return out
+    out[1:] = times(series[-1], planes[1:])
+    for coefficient in reversed(series[1:-1]):
         tangent = np.empty_like(out)
         tangent[1:] = times(coefficient, planes[1:])
-        for a, b, c, _ in table.steps:
-            add_at(tangent, c, times(out[a], planes[b]))
+        add_products(tangent, out, planes, table.steps, times)
         out = tangent
-    out[0, ...] = value
+    out[0, ...] = series[0]
     return out
+
+
+def composed(series, planes, table: Table):
+    """Return `compose` of arrays, without 0·inf where a coefficient is not finite."""
+    dtype = np.result_type(series[0].dtype, planes.dtype)
+    planes = planes if planes.dtype == dtype else planes.astype(dtype)
+    with np.errstate(all="ignore"):
+        out = compose(series, planes, table)
+    if np.isfinite(out).all():
+        return out
+    return compose(series, planes, table, times_unless_zero)

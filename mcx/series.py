@@ -175,7 +175,7 @@ def _reciprocal_quadratic(u, v, sign: float, n: int, alternate: float):
 
 def _reciprocal_length(a):
     """1/√(1 + a²), without overflow for real a."""
-    return 1 / (np.hypot(1, a) if a.dtype.kind == "f" else np.sqrt(1 + a * a))
+    return 1 / (np.hypot(a, 1) if a.dtype.kind == "f" else np.sqrt(1 + a * a))
 
 
 def arctangent(a, y, n):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mcx import exact, series
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, register, value_of
-from mcx.planes import inner, multiply
+from mcx.planes import inner
 from mcx.verbs import (
     Analytic,
     Bivariate,
@@ -22,6 +23,7 @@ from mcx.verbs import (
     Sum,
     primitive,
 )
+from mcx.verbs.elementwise import PRODUCT
 
 ANALYTIC = {
     np.exp: series.exponential,
@@ -65,10 +67,12 @@ for _func in dict.fromkeys(CONSTANT):
 
 register(np.add, Sum(1))
 register(np.subtract, Sum(-1))
-register(np.multiply, Multilinear((0, 1), elementwise=multiply))
+register(np.multiply, Multilinear((0, 1), elementwise=PRODUCT))
 register(np.divide, Divide())
 
-softplus = primitive(lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n)))
+softplus = primitive(
+    lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n), compiled=False)
+)
 
 
 def _power(x, p):
@@ -99,10 +103,26 @@ def _moves(p):
 
 
 def _plain_power(x, p):
-    rule = Analytic(lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p))
+    rule = _power_rule(p) if isinstance(p, (int, float)) else _rule_of_exponents(p)
     shape = np.broadcast_shapes(np.shape(x), np.shape(p))
     x = x if np.shape(x) == shape else np.broadcast_to(x, shape)
-    return rule.apply(lambda a: np.power(a, p), (x,), {})
+
+    def power(a, out=None):
+        return np.power(a, p, out=out)
+
+    return rule.apply(power, (x,), {})
+
+
+@functools.lru_cache(maxsize=256)
+def _power_rule(p):
+    """Return the rule of x^p for one exponent: a kernel belongs to it."""
+    return Analytic(lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p))
+
+
+def _rule_of_exponents(p):
+    return Analytic(
+        lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p), compiled=False
+    )
 
 
 def _hypot_planes(x, y, table):

@@ -9,7 +9,7 @@ import numpy as np
 from mcx import exact
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of, unsupported, value_of
-from mcx.planes import compose, divide, times_unless_zero, together
+from mcx.planes import composed, times_unless_zero, together
 from mcx.record import Recorded
 from mcx.support import closure, supported
 from mcx.verbs.base import (
@@ -21,16 +21,27 @@ from mcx.verbs.base import (
     number_on,
     scaled,
 )
+from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel
 
 
 class Analytic(Rule):
-    """An analytic function of one operand: Taylor coefficients at the value, composed."""
+    """An analytic function of one operand: Taylor coefficients at the value, composed.
+
+    Parameters
+    ----------
+    series : callable
+        ``series(a, y, n)``, see `mcx.series`.
+    exact : callable, optional
+        The function of a buffer in the exact reading.
+    compiled : bool
+        Whether the series is a formula of which a kernel can be made (no choices among elements).
+    """
 
     verb = "analytic"
 
-    def __init__(self, series, exact=None):
+    def __init__(self, series, exact=None, compiled: bool = True):
         super().__init__((0,))
-        self.series, self.exact = series, exact
+        self.series, self.exact, self.compiled = series, exact, compiled
 
     def planes(self, func, args, kwargs, like):
         (z,) = args
@@ -40,13 +51,19 @@ class Analytic(Rule):
                 raise unsupported(
                     func, args, "it has no recursion in the exact reading; leave h out"
                 )
-            planes = self.exact(z._planes)
-        else:
+            planes, live = self.exact(z._planes), closure(algebra.table, z.live)
+            return Multicomplex(planes, algebra, supported(live, algebra))
+        kernel = NO_KERNEL
+        if self.compiled:
+            kernel = function_kernel(func.__name__, self.series, algebra.table, z.live)
+        planes = kernel.run((z._planes,), z.shape, value=func)
+        if planes is None:
             a = z._planes[0]
             y = func(a)
-            coefficients = [y, *self.series(a, y, algebra.order)]
-            planes = compose(coefficients, z._planes, algebra.table)
-        return Multicomplex(planes, algebra, supported(closure(algebra.table, z.live), algebra))
+            series = [y, *self.series(a, y, algebra.order)]
+            planes = composed(series, z._planes, algebra.table)
+        live = kernel.live or closure(algebra.table, z.live)
+        return Multicomplex(planes, algebra, supported(live, algebra))
 
     def coefficient(self, func, number, y, k: int):
         """Return f⁽ᵏ⁾/k! at a number (y = f there), as a number of the same kind."""
@@ -61,7 +78,7 @@ class Analytic(Rule):
         table, a = number.algebra.table, number._planes[0]
         higher = self.series(a, y._planes[0], table.order + k)
         shifted = [math.comb(j, k) * c for j, c in enumerate(higher, 1) if j >= k]
-        return Multicomplex(compose(shifted, number._planes, table), number.algebra)
+        return Multicomplex(composed(shifted, number._planes, table), number.algebra)
 
     def record(self, func, args, kwargs, tape):
         (x,) = args
@@ -89,10 +106,10 @@ class Divide(Rule):
         if not is_number(y):
             return scaled(func, x, y)
         algebra = lifted(numbers_of(args))
-        top, bottom = buffer_in(algebra, x, y._planes), buffer_in(algebra, y, y._planes)
         if algebra.exact:
+            top, bottom = buffer_in(algebra, x, y._planes), buffer_in(algebra, y, y._planes)
             return Multicomplex(exact.divide(*together(top, bottom)), algebra)
-        return Multicomplex(divide(top, bottom, algebra.table), algebra)
+        return QUOTIENT(x, y) if is_number(x) else QUOTIENT.with_plain_left(x, y)
 
     def record(self, func, args, kwargs, tape):
         x, y = (number_on(n, tape) for n in args)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of
-from mcx.planes import aligned, as_strided_of, embed
+from mcx.planes import aligned, as_strided_of
 from mcx.record import shares_memory
 from mcx.support import planes_in, supported
 from mcx.verbs.base import (
@@ -23,6 +23,7 @@ from mcx.verbs.base import (
     wrapped,
     zero_like,
 )
+from mcx.verbs.elementwise import DIFFERENCE, SUM
 
 
 class Linear(Rule):
@@ -125,12 +126,10 @@ class Sum(Rule):
             return self._with_plain(func, x, y, 1)
         if not is_number(x):
             return self._with_plain(lambda a, b: func(b, a), y, x, self.sign)
-        algebra = lifted([x, y])
-        ndim = max(x.ndim, y.ndim)
-        left = aligned(embed(x._planes, x.algebra, algebra), ndim)
-        right = aligned(embed(y._planes, y.algebra, algebra), ndim)
-        live = live_among([x, y], algebra)
-        return Multicomplex(func(left, right), algebra, supported(live, algebra))
+        if x.algebra is y.algebra and x.live == y.live == x.algebra.full:
+            ndim = max(x.ndim, y.ndim)
+            return Multicomplex(func(aligned(x._planes, ndim), aligned(y._planes, ndim)), x.algebra)
+        return (SUM if self.sign > 0 else DIFFERENCE)(x, y)
 
     def _with_plain(self, func, number, plain, sign):
         planes, algebra = number._planes, number.algebra

@@ -1,0 +1,219 @@
+"""Running kernels: when to compile, on which threads, and when the plain way is taken instead.
+
+A kernel is compiled when it has done enough work the plain way, so that small scripts never wait
+for a compiler. Where a floating-point exception occurred (overflow, division by zero, an invalid
+operation), the kernel's result is dropped and the plain way runs: it warns as NumPy does.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+
+from mcx.kernels import cache
+from mcx.kernels.program import Program
+from mcx.kernels.source import python_source
+from mcx.kernels.symbols import Symbol
+
+WORK = 1 << 20  # coefficients computed the plain way before a kernel is compiled
+_CALL = 2000  # how many coefficients one call of NumPy functions counts as
+_BLOCK = 1 << 13  # elements in one block: what NumPy computes for a kernel stays in the cache
+_SPLIT = 1 << 17  # elements from which on an array is split over threads
+
+_threads = 0  # 0: not yet asked
+
+
+def get_num_threads() -> int:
+    """Return over how many threads large arrays are split.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` was given, else ``$MCX_NUM_THREADS``, else the number of cores that
+        this process may use.
+
+    Examples
+    --------
+    >>> import mcx
+    >>> mcx.get_num_threads() >= 1
+    True
+    """
+    if not _threads:
+        given = os.environ.get("MCX_NUM_THREADS")
+        affinity = getattr(os, "sched_getaffinity", None)
+        set_num_threads(int(given) if given else len(affinity(0)) if affinity else os.cpu_count())
+    return _threads
+
+
+def set_num_threads(count: int) -> None:
+    """Set over how many threads the arithmetic of large arrays is split (1: none but the caller's).
+
+    BLAS has threads of its own, see the ``threadpoolctl`` package or ``$OPENBLAS_NUM_THREADS``.
+
+    Parameters
+    ----------
+    count : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If count is below 1.
+
+    Examples
+    --------
+    >>> import mcx
+    >>> before = mcx.get_num_threads()
+    >>> mcx.set_num_threads(1)
+    >>> mcx.get_num_threads()
+    1
+    >>> mcx.set_num_threads(before)
+    """
+    global _threads
+    if count != int(count) or count < 1:
+        raise ValueError(f"set_num_threads: expected an integer of at least 1, got {count}")
+    _threads = int(count)
+
+
+@lru_cache(maxsize=1)
+def _pool(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="mcx")
+
+
+class Kernel:
+    """A program with its compiled forms, one for each dtype.
+
+    Parameters
+    ----------
+    program : Program or None
+        None for one too long to unroll: `run` then always declines.
+    """
+
+    __slots__ = ("compiled", "live", "partial", "program", "work")
+
+    def __init__(self, program: Program | None):
+        self.program = program
+        self.compiled: dict = {}
+        self.work = 0
+        self.live = program.live if program else 0
+        self.partial = bool(program) and program.live != (1 << program.size) - 1
+
+    def run(self, inputs, shape, value=None, out=None):
+        """Return the planes of the result, or None where the plain way is to be taken.
+
+        Parameters
+        ----------
+        inputs : tuple of buffers
+            Of shape (planes, *shape of the operand).
+        shape : tuple
+            Shape of the result.
+        value : callable, optional
+            ``value(a, out=...)`` puts the value plane of the result into `out`, for programs that
+            leave it to NumPy.
+        out : buffer, optional
+            Where to put the result, apart from the memory of the inputs.
+        """
+        first = inputs[0]
+        dtype = first.dtype
+        function = self.compiled.get(dtype.char)
+        if function is None:
+            function = self._compiled(first, shape)
+        if not function:
+            return None
+        size = math.prod(shape)
+        flat = []
+        for buffer in inputs:
+            if type(buffer) is not np.ndarray or buffer.dtype != dtype:
+                return None
+            if not buffer.flags.c_contiguous:
+                return None
+            if buffer.shape[1:] != shape:
+                buffer = _spread(buffer, shape)
+            flat.append(buffer if buffer.ndim == 2 else buffer.reshape(buffer.shape[0], size))
+        if out is None:
+            make = np.zeros if self.partial else np.empty
+            out = make((self.program.size, *shape), dtype)
+        if value is not None:
+            value(first[0], out=out[0, ...])
+        target = out if out.ndim == 2 else out.reshape(out.shape[0], size)
+        if size >= _SPLIT and get_num_threads() > 1:
+            status = self._on_threads(function, flat, target, size)
+        else:
+            status = self._on_range(function, flat, target, 0, size)
+        return None if status else out
+
+    def _compiled(self, buffer, shape):
+        """Return the compiled function; False if there is none, None if it does not pay yet."""
+        char = buffer.dtype.char
+        if self.program is None or char not in "fd" or type(buffer) is not np.ndarray:
+            return False
+        self.work += _CALL + len(buffer) * math.prod(shape)
+        if self.work < WORK:
+            return None
+        function = False
+        if cache.numba_ready():
+            source = python_source(self.program, char, cache.flags())
+            function = cache.loaded(self.program.name, source).kernel
+        self.compiled[char] = function
+        return function
+
+    def _on_range(self, function, flat, target, start, stop):
+        """Run over some elements, in blocks where NumPy functions come before."""
+        calls = self.program.calls
+        if not calls:
+            return function(*flat, target, start, stop)
+        status = 0
+        for begin in range(start, stop, _BLOCK):
+            end = min(begin + _BLOCK, stop)
+            known: dict = {}
+            ready = [_evaluated(call, flat, target, begin, end, known) for call in calls]
+            status |= function(*flat, *ready, target, begin, end)
+        return status
+
+    def _on_threads(self, function, flat, target, size):
+        count = get_num_threads()
+        length = -(-size // (count * _BLOCK)) * _BLOCK
+        jobs = [
+            _pool(count).submit(
+                contextvars.copy_context().run,
+                *(self._on_range, function, flat, target, start, min(start + length, size)),
+            )
+            for start in range(0, size, length)
+        ]
+        status = 0
+        for job in jobs:
+            status |= job.result()
+        return status
+
+
+_UFUNCS = {
+    **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide},
+    **{"negative": np.negative, "absolute": np.absolute, "sqrt": np.sqrt},
+}
+
+
+def _evaluated(node, flat, target, start, stop, known: dict):
+    """Return the value of a node on some elements, by NumPy."""
+    if not isinstance(node, Symbol):
+        return node
+    if node not in known:
+        if node.op == "row":
+            name, plane = node.args
+            buffer = target if name == "out" else flat["xy".index(name)]
+            known[node] = buffer[plane, start:stop]
+        else:
+            ufunc, *args = node.args if node.op == "call" else (_UFUNCS[node.op], *node.args)
+            known[node] = ufunc(*(_evaluated(x, flat, target, start, stop, known) for x in args))
+    return known[node]
+
+
+def _spread(buffer, shape):
+    """Return an operand that is broadcast as a contiguous buffer of the shape of the result."""
+    missing = len(shape) - (buffer.ndim - 1)
+    aligned = buffer.reshape(buffer.shape[0], *(1,) * missing, *buffer.shape[1:])
+    return np.ascontiguousarray(np.broadcast_to(aligned, (buffer.shape[0], *shape)))

@@ -1,0 +1,147 @@
+"""Programs: the arithmetic of one element, traced from the plain NumPy code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcx import planes
+from mcx.algebra import Table
+from mcx.kernels.symbols import Symbol, Trace, guarded
+from mcx.support import mask_of, planes_in
+
+# Longer programs (of more than a hundred products or so) are not unrolled: `mcx.kernels.loops`.
+MOST_NODES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What a kernel computes for one element, and which planes it reads and writes.
+
+    Attributes
+    ----------
+    name : str
+        For messages and file names.
+    rows : tuple of (input name, plane)
+        What is read. Inputs are "x", "y" (buffers) and "out" (its value plane, computed before).
+    calls : tuple of Symbol
+        NumPy functions to be evaluated before, in order; the kernel gets their results.
+    nodes : tuple of Symbol
+        The operations, in order.
+    results : dict of int to Symbol
+        What is written: plane of the result to node. Other planes are structural zeros.
+    size : int
+        Planes of the result.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    rows: tuple[Symbol, ...]
+    calls: tuple[Symbol, ...]
+    nodes: tuple[Symbol, ...]
+    results: dict[int, Symbol]
+    size: int
+
+    @property
+    def live(self) -> int:
+        """Mask of the planes that are written, and the value."""
+        return mask_of(self.results)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An input of a program: its live planes, and where in the algebra its rows lie.
+
+    `where` is None for a number of the algebra itself, else the plane of every row.
+    """
+
+    live: int
+    where: tuple[int, ...] | None = None
+
+    def symbols(self, trace: Trace, name: str, size: int):
+        """Return the operand as symbols of the planes of the algebra, 0 where it has none."""
+        out = np.zeros(size, dtype=object)
+        for row in planes_in(self.live):
+            out[row if self.where is None else self.where[row]] = trace.row(name, row)
+        return out
+
+
+PLAIN = Operand(1, (0,))  # an array without derivatives, as a buffer of one plane
+
+
+def product(table: Table, x: Operand, y: Operand) -> Program | None:
+    """Program of x·y."""
+    left, right = _pair(table, x, y)
+    return traced("multiply", ("x", "y"), planes.multiply(left, right, table))
+
+
+def total(table: Table, x: Operand, y: Operand) -> Program | None:
+    """Program of x + y."""
+    left, right = _pair(table, x, y)
+    return traced("add", ("x", "y"), left + right)
+
+
+def difference(table: Table, x: Operand, y: Operand) -> Program | None:
+    """Program of x − y."""
+    left, right = _pair(table, x, y)
+    return traced("subtract", ("x", "y"), left - right)
+
+
+def quotient(table: Table, x: Operand, y: Operand) -> Program | None:
+    """Program of x / y in the limit algebra."""
+    left, right = _pair(table, x, y)
+    return traced("divide", ("x", "y"), planes.divide(left, right, table))
+
+
+def function(name: str, series, table: Table, live: int) -> Program | None:
+    """Program of an analytic function by its Taylor coefficients; the value is computed before."""
+    trace = Trace()
+    z = Operand(live).symbols(trace, "x", table.size)
+    y = trace.row("out", 0)
+    terms = [y, *series(z[0], y, table.order)]
+    times = np.frompyfunc(guarded, 2, 1)
+    return traced(name, ("x",), planes.compose(terms, z, table, times), kept=(0,))
+
+
+def _pair(table, x, y):
+    trace = Trace()
+    return x.symbols(trace, "x", table.size), y.symbols(trace, "y", table.size)
+
+
+def traced(name: str, inputs: tuple[str, ...], result, kept=()) -> Program | None:
+    """Return the program that computes `result` (an object array of symbols, a plane each).
+
+    Planes in `kept` are computed by NumPy before, and not written. None if it is too long.
+    """
+    results = {k: node for k, node in enumerate(result) if k not in kept and not _absent(node)}
+    inside = _below(results.values(), ("row", "call"))
+    nodes = tuple(node for node in inside if node.op not in ("row", "call"))
+    if len(nodes) > MOST_NODES:
+        return None
+    rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
+    calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")
+    return Program(name, inputs, rows, calls, nodes, results, len(result))
+
+
+def _absent(node) -> bool:
+    """Tell whether a result is a structural zero."""
+    if not isinstance(node, Symbol) and node != 0:
+        raise AssertionError(f"program: a result is the constant {node!r}; please report it")
+    return not isinstance(node, Symbol)
+
+
+def _below(results, leaves) -> list:
+    """Return the nodes that results need, every one after its arguments; leaves have none."""
+    order, seen = [], set()
+    stack = [(node, False) for node in results]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif isinstance(node, Symbol) and node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if node.op not in leaves:
+                stack.extend((arg, False) for arg in node.args)
+    return order

@@ -1,0 +1,112 @@
+"""Elementwise arithmetic of numbers: by a kernel, or the plain way where there is none."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from mcx.algebra import Algebra, common_algebra, embedding, positions_of
+from mcx.array import Multicomplex
+from mcx.kernels import program
+from mcx.kernels.launch import Kernel
+from mcx.planes import divide, embed, multiply, together
+from mcx.support import closure, embedded, product_mask, supported
+from mcx.verbs.base import buffer_in
+
+MOST_TRIPLES = 800  # larger tables are not traced
+NO_KERNEL = Kernel(None)
+
+
+@lru_cache(maxsize=1024)
+def rows_in(small: Algebra, large: Algebra) -> tuple[int, ...] | None:
+    """Return the plane in `large` of every plane of `small`, None if they are one algebra."""
+    if small is large:
+        return None
+    return tuple(positions_of(embedding(small, large), large.size))
+
+
+@lru_cache(maxsize=4096)
+def binary_kernel(make, table, x, x_rows, y, y_rows) -> Kernel:
+    """Return the kernel of a binary program for the masks and rows of its operands."""
+    if len(table.triples) > MOST_TRIPLES:
+        return NO_KERNEL
+    return Kernel(make(table, program.Operand(x, x_rows), program.Operand(y, y_rows)))
+
+
+@lru_cache(maxsize=4096)
+def function_kernel(name: str, series, table, live: int) -> Kernel:
+    """Return the kernel of an analytic function for the mask of its operand."""
+    if len(table.triples) > MOST_TRIPLES:
+        return NO_KERNEL
+    return Kernel(program.function(name, series, table, live))
+
+
+class Elementwise:
+    """A binary operation on two numbers of the limit or exact algebra.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(table, x, y)``, its program for two operands.
+    plain : callable
+        ``plain(x, y, table)``, the same on buffers of one algebra.
+    mask : callable
+        ``mask(table, x, y)``, the mask of the result.
+    """
+
+    def __init__(self, make, plain, mask):
+        self.make, self.plain, self.mask = make, plain, mask
+
+    def __call__(self, x, y):
+        """Return the result for two numbers."""
+        algebra = x.algebra
+        if y.algebra is algebra:
+            kernel = binary_kernel(self.make, algebra.table, x.live, None, y.live, None)
+        else:
+            algebra = common_algebra([algebra, y.algebra])
+            rows = rows_in(x.algebra, algebra), rows_in(y.algebra, algebra)
+            kernel = binary_kernel(self.make, algebra.table, x.live, rows[0], y.live, rows[1])
+        shape = x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
+        planes = kernel.run((x._planes, y._planes), shape)
+        if planes is None:
+            left, right = (embed(n._planes, n.algebra, algebra) for n in (x, y))
+            planes = self.plain(left, right, algebra.table)
+        live = kernel.live or self._mask(algebra, x, y)
+        return Multicomplex(planes, algebra, supported(live, algebra))
+
+    def with_plain_left(self, x, y):
+        """Return the result for an array or scalar x and a number y."""
+        algebra = y.algebra
+        kernel = binary_kernel(self.make, algebra.table, 1, (0,), y.live, None)
+        shape = np.broadcast_shapes(np.shape(x), y.shape)
+        if np.ndim(x):
+            first = x[np.newaxis]
+        else:
+            dtype = y.dtype if type(x) in (int, float) else np.result_type(x, y.dtype)
+            first = np.full_like(y._planes, x, shape=(1,), dtype=dtype)
+        planes = kernel.run((first, y._planes), shape)
+        if planes is None:
+            left = buffer_in(algebra, x, y._planes)
+            planes = self.plain(left, y._planes, algebra.table)
+        live = kernel.live or self.mask(algebra.table, 1, y.live)
+        return Multicomplex(planes, algebra, supported(live, algebra))
+
+    def _mask(self, algebra, x, y) -> int:
+        masks = (embedded(n.live, n.algebra, algebra) for n in (x, y))
+        return self.mask(algebra.table, *masks)
+
+
+def quotient_mask(table, x: int, y: int) -> int:
+    """Return the mask of x / y."""
+    return product_mask(table, x, closure(table, y))
+
+
+PRODUCT = Elementwise(program.product, multiply, product_mask)
+QUOTIENT = Elementwise(program.quotient, divide, quotient_mask)
+SUM = Elementwise(
+    program.total, lambda x, y, table: np.add(*together(x, y)), lambda table, x, y: x | y
+)
+DIFFERENCE = Elementwise(
+    program.difference, lambda x, y, table: np.subtract(*together(x, y)), lambda table, x, y: x | y
+)
