@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from mcx.algebra import algebra_of, fresh_factor, taylor_indices
+from mcx.algebra import algebra_of, fresh_factor
 from mcx.seeding import as_direction, as_point, coefficient, seeded
+from mcx.table import taylor_indices
 from mcx.tree import tree_leaves, tree_map
 
 

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.algebra import Table, product_table
 from mcx.planes import multiply
+from mcx.table import Table, product_table, taylor_indices
 
 
 def table_of(planes) -> Table:
     """Return the exact product table for a buffer of 2ⁿ planes."""
     units = planes.shape[0].bit_length() - 1
-    return product_table((((0,), (1,)),) * units, True)
+    return product_table((taylor_indices(1),) * units, True)
 
 
 def _halves(z):

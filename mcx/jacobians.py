@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
-from mcx.algebra import algebra_of, degree_indices, fresh_factor
+from mcx.algebra import fresh_factor
 from mcx.derivatives import bound, scalar_valued
-from mcx.seeding import as_point, coefficient, seeded
+from mcx.seeding import as_point, coefficients_from, seeded_by_units
+from mcx.table import LowerSet, degree_indices
 from mcx.tree import tree_map, tree_zip
 
-_BLOCK = 64  # directions in one evaluation
-_BLOCK_ELEMENTS = 1 << 22  # and elements of the perturbed argument, so that memory stays bounded
+_ELEMENTS = 1 << 22  # of the perturbed argument, at most, so that memory stays bounded
+_DIRECTIONS = 64  # in one evaluation of first order
+_SIDE = 32  # and in a block of the Hessian
 
 
-def _blocks(size: int, generators: int = 1):
-    """Yield ranges of flat positions, few enough for the memory bound."""
-    limit = int((_BLOCK_ELEMENTS / max(size, 1)) ** (1 / generators))
-    length = max(1, min(_BLOCK if generators == 1 else 16, limit, size))
-    for start in range(0, size, length):
-        yield range(start, min(start + length, size))
+def _blocks(size: int, longest: int):
+    """Return the flat positions in as few blocks as allowed, of one length but for the last."""
+    length = -(-size // -(-size // longest))
+    return [range(start, min(start + length, size)) for start in range(0, size, length)]
 
 
-def _basis(x, positions):
-    """Return the directions along the flat positions, one array of the shape of x each."""
-    out = []
-    for position in positions:
-        p = np.zeros(x.size, dtype=x.dtype)
-        p[position] = 1
-        p = p.reshape(x.shape)
-        out.append(
-            p
-            if isinstance(getattr(x, "buffer", x), np.ndarray) or not x.shape
-            else np.asarray(p, like=getattr(x, "buffer", x))
-        )
-    return out
-
-
-def _read(y, factor, k: int):
-    return tree_map(lambda leaf: coefficient(leaf, factor, k), y)
+def _side(size: int) -> int:
+    """Return how many directions a block of the Hessian has on a side."""
+    return max(1, min(_SIDE, math.isqrt(_ELEMENTS // size) - 1))
 
 
 def jacobian(f, x, *, args=(), argnum: int = 0):
@@ -72,20 +61,19 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
     """
     x = as_point(x)
     f = bound(f, args, argnum)
-    columns = []
-    for block in _blocks(x.size):
-        factor = fresh_factor(degree_indices(len(block), 1))
-        seeds = dict(enumerate(_basis(x, block), 1))
-        y = f(seeded(x, algebra_of((factor,)), seeds))
-        columns.extend(_read(y, factor, k) for k in seeds)
-
-    def gathered(*leaves):
-        stacked = np.stack(leaves, axis=-1)
-        return np.reshape(stacked, (*np.shape(leaves[0]), *x.shape))
-
-    if not columns:
+    if not x.size:
         return tree_map(lambda leaf: np.zeros((*np.shape(leaf), *x.shape)), f(x))
-    return tree_zip(gathered, *columns)
+    parts = []
+    for block in _blocks(x.size, max(1, min(_DIRECTIONS, _ELEMENTS // x.size - 1))):
+        factor = fresh_factor(degree_indices(len(block), 1))
+        y = f(seeded_by_units(x, factor, block))
+        parts.append(tree_map(lambda leaf, factor=factor: coefficients_from(leaf, factor, 1), y))
+
+    def joined(*leaves):
+        columns = np.moveaxis(np.concatenate(leaves), 0, -1)
+        return np.reshape(columns.copy(), (*columns.shape[:-1], *x.shape))
+
+    return tree_zip(joined, *parts)
 
 
 def gradient(f, x, *, args=(), argnum: int = 0):
@@ -162,40 +150,43 @@ def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     if grad is not None:
         return jacobian(bound(grad, args, argnum), x)
     f = scalar_valued(bound(f, args, argnum), "hessian")
-    rows = [[None] * x.size for _ in range(x.size)]
-    blocks = list(_blocks(x.size, 2))
-    for i, block in enumerate(blocks):
-        for a, b, entry in _diagonal_block(f, x, block):
-            rows[a][b] = rows[b][a] = entry
-        for other in blocks[i + 1 :]:
-            for a, b, entry in _mixed_block(f, x, block, other):
-                rows[a][b] = rows[b][a] = entry
-    if not rows:
+    if not x.size:
         return np.zeros((*x.shape, *x.shape))
-    return np.reshape(np.stack([np.stack(row) for row in rows]), (*x.shape, *x.shape))
+    blocks = _blocks(x.size, _side(x.size))
+    half = None  # upper triangle, half the diagonal
+    for i, rows in enumerate(blocks):
+        for columns in blocks[i:]:
+            part = _diagonal(f, x, rows) if rows is columns else _mixed(f, x, rows, columns)
+            if half is None:
+                half = np.zeros_like(part, shape=(x.size, x.size))
+            half[rows.start : rows.stop, columns.start : columns.stop] = part
+    return np.reshape(half + half.T, (*x.shape, *x.shape))
 
 
-def _diagonal_block(f, x, block):
-    """Yield (a, b, ∂²f/∂x_a∂x_b) for a ≤ b in one block, over the algebra {|α| ≤ 2}."""
-    indices = degree_indices(len(block), 2)
-    factor = fresh_factor(indices)
-    y = f(seeded(x, algebra_of((factor,)), dict(enumerate(_basis(x, block), 1))))
-    for plane, index in enumerate(indices):
-        if sum(index) == 2:
-            where = [block[k] for k, exponent in enumerate(index) for _ in range(exponent)]
-            scale = 2 if where[0] == where[1] else 1
-            yield *where, scale * coefficient(y, factor, plane)
+def _diagonal(f, x, block):
+    """Return c_{e_a + e_b} for a ≤ b in one block, others 0, over the algebra {|α| ≤ 2}."""
+    k = len(block)
+    factor = fresh_factor(degree_indices(k, 2))
+    y = f(seeded_by_units(x, factor, block))
+    coefficients = coefficients_from(y, factor, 1 + k)
+    part = np.zeros_like(coefficients, shape=(k, k))
+    part[np.triu_indices(k)] = coefficients
+    return part
 
 
-def _mixed_block(f, x, rows, columns):
-    """Yield (a, b, ∂²f/∂x_a∂x_b) for a, b of two blocks, over the product of two first orders."""
-    first = fresh_factor(degree_indices(len(rows), 1))
-    second = fresh_factor(degree_indices(len(columns), 1))
-    seeds = dict(enumerate(_basis(x, rows), 1))
-    stride = len(first.indices)
-    seeds.update({stride * k: p for k, p in enumerate(_basis(x, columns), 1)})
-    y = f(seeded(x, algebra_of((first, second)), seeds))
-    for k, b in enumerate(columns, 1):
-        part = coefficient(y, second, k)
-        for j, a in enumerate(rows, 1):
-            yield a, b, coefficient(part, first, j)
+def _mixed(f, x, rows, columns):
+    """Return ∂²f/∂x_a∂x_b for a, b of two blocks, over the algebra {α ≤ e_a + e_b}."""
+    factor = fresh_factor(_pair_indices(len(rows), len(columns)))
+    y = f(seeded_by_units(x, factor, rows, columns))
+    coefficients = coefficients_from(y, factor, 1 + len(rows) + len(columns))
+    return np.reshape(coefficients, (len(rows), len(columns)))
+
+
+@lru_cache(maxsize=64)
+def _pair_indices(rows: int, columns: int) -> LowerSet:
+    """Lower set {0, e_i, e_j, e_i + e_j} for i of a first block of directions, j of a second."""
+    low = degree_indices(rows + columns, 1)
+    first, second = low[1 : 1 + rows], low[1 + rows :]
+    return LowerSet(
+        [*low, *(tuple(map(sum, zip(i, j, strict=True))) for i in first for j in second)]
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.algebra import algebra_of, degree_indices, fresh_factor
+from mcx.algebra import algebra_of, fresh_factor
 from mcx.array import Multicomplex
 from mcx.derivatives import bound
 from mcx.dispatch import is_number
 from mcx.record import Assignment, Recorded, Tape, shares_memory
 from mcx.seeding import as_direction, as_point, coefficient
+from mcx.table import degree_indices
 from mcx.tree import tree_leaves, tree_map, tree_zip
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.algebra import Algebra, Table, embedding, product_table
+from mcx.algebra import Algebra, embedding
 from mcx.support import planes_in
+from mcx.table import Table, product_table
 
 AS_STRIDED: dict = {}  # array type -> its as_strided, which NumPy does not dispatch
 
@@ -88,12 +89,12 @@ def add_products(out, x, y, steps, times=np.multiply):
             out[c] = combine(out[c], times(x[a], y[b]))
 
 
-def multiply(x, y, table: Table, times=np.multiply, add_products=add_products):
-    """Return the product of two buffers over the same table."""
+def multiply(x, y, table: Table, times=np.multiply, add_products=add_products, steps=None):
+    """Return the product of two buffers over the same table, by its steps or the given ones."""
     x, y = together(x, y)
     out = times(x[0], y)
     np.add(out[1:], times(x[1:], y[0]), out=out[1:])
-    add_products(out, x, y, table.steps, times)
+    add_products(out, x, y, table.steps if steps is None else steps, times)
     return out
 
 
@@ -129,7 +130,7 @@ def times_unless_zero(coefficient, tangent):
         return np.where(tangent == 0, 0, coefficient * tangent)
 
 
-def compose(series, planes, table: Table, times=np.multiply, add_products=add_products):
+def compose(series, planes, table: Table, times=np.multiply, add_products=add_products, steps=None):
     """Return f(z) in the limit algebra from the Taylor coefficients of f at the value.
 
     Over a last factor of first order, z = z1 + Σ t_j z_j, it is f(z1) + Σ t_j f'(z1) z_j; otherwise
@@ -145,6 +146,8 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
         times(coefficient, tangent), `np.multiply` or `times_unless_zero`.
     add_products : callable
         What multiplies and adds planes.
+    steps : tuple, optional
+        Steps of the products with z, in Horner's rule, where some planes of z are dead.
 
     References
     ----------
@@ -167,18 +170,18 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
     for coefficient in reversed(series[1:-1]):
         tangent = np.empty_like(out)
         tangent[1:] = times(coefficient, planes[1:])
-        add_products(tangent, out, planes, table.steps, times)
+        add_products(tangent, out, planes, table.steps if steps is None else steps, times)
         out = tangent
     out[0, ...] = series[0]
     return out
 
 
-def composed(series, planes, table: Table):
+def composed(series, planes, table: Table, add_products=add_products, steps=None):
     """Return `compose` of arrays, without 0·inf where a coefficient is not finite."""
     dtype = np.result_type(series[0].dtype, planes.dtype)
     planes = planes if planes.dtype == dtype else planes.astype(dtype)
     with np.errstate(all="ignore"):
-        out = compose(series, planes, table)
+        out = compose(series, planes, table, np.multiply, add_products, steps)
     if np.isfinite(out).all():
         return out
     return compose(series, planes, table, times_unless_zero)

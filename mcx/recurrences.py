@@ -52,7 +52,7 @@ def _pairs(left, right, size: int):
 
 def _started(z, value):
     """Return a new buffer like z with its plane 0."""
-    out = np.empty_like(z, dtype=value.dtype)
+    out = np.empty_like(z, dtype=getattr(value, "dtype", None))
     out[0, ...] = value
     return out
 

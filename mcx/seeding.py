@@ -63,6 +63,32 @@ def seeded(x, algebra: Algebra, directions: dict):
     return total
 
 
+def seeded_by_units(x, factor: Factor, *blocks):
+    """Return x + Σ e_q t_k for blocks of flat positions q, each a range, counted through by k.
+
+    Parameters
+    ----------
+    x : array or number
+    factor : Factor
+        Whose multi-indices 1, 2, … are t_1, t_2, …; a number x is extended by it.
+    *blocks : range
+        Where e_q is 1.
+    """
+    algebra = algebra_of((factor,))
+    like = x.buffer if is_number(x) else x
+    planes = np.zeros((algebra.size, *x.shape), dtype=x.dtype, like=like)
+    size, flat, plane = math.prod(x.shape), planes.reshape(-1), 1
+    for block in blocks:
+        # the next direction is one plane and one position further
+        flat[plane * size + block.start :: size + 1][: len(block)] = 1
+        plane += len(block)
+    seeds = Multicomplex(planes, algebra, supported((1 << plane) - 1, algebra))
+    if is_number(x):
+        return x + seeds
+    planes[0, ...] = x
+    return seeds
+
+
 def coefficient(y, factor: Factor, index: int):
     """Return the coefficient of one multi-index of a factor: a number over the other factors."""
     if isinstance(y, Recorded):
@@ -73,16 +99,39 @@ def coefficient(y, factor: Factor, index: int):
         return y + 0 if index == 0 else np.zeros_like(y)
     if factor not in y.algebra.factors:
         return y.copy() if index == 0 else np.zeros_like(y)
+    planes, rest = _by_index(y, factor)
+    if not rest.factors:
+        return planes[0, index, 0]
+    return Multicomplex(planes[:, index].reshape(rest.size, *y.shape), rest)
+
+
+def coefficients_from(y, factor: Factor, start: int):
+    """Return the coefficients of the multi-indices of a factor from one on, along a new first axis.
+
+    As `coefficient` for start, start + 1, …: an array, or a number over the other factors.
+    """
+    if isinstance(y, Recorded):
+        number = coefficients_from(y.number, factor, start)
+        return y.tape.emit(number, lambda tangent: coefficients_from(tangent, factor, start), (y,))
+    count = len(factor.indices) - start
+    if not isinstance(y, Multicomplex) or factor not in y.algebra.factors:
+        y = as_point(y, "the result of f")
+        return np.zeros_like(y, shape=(count, *y.shape))
+    planes, rest = _by_index(y, factor)
+    if not rest.factors:
+        return planes[0, start:, 0]
+    moved = np.moveaxis(planes[:, start:], 1, 2)
+    return Multicomplex(moved.reshape(rest.size, count, *y.shape), rest)
+
+
+def _by_index(y, factor: Factor):
+    """Return a buffer as (younger factors, indices, older ones, *shape), and the other algebra."""
     factors = y.algebra.factors
     place = factors.index(factor)
     sizes = [len(f.indices) for f in factors]
-    inner = math.prod(sizes[:place])
-    outer = math.prod(sizes[place + 1 :])
-    planes = y._planes.reshape(outer, sizes[place], inner, *y.shape)[:, index]
-    rest = without(y.algebra, factor)
-    if not rest.factors:
-        return planes[0, 0]
-    return Multicomplex(planes.reshape(rest.size, *y.shape), rest)
+    inner, outer = math.prod(sizes[:place]), math.prod(sizes[place + 1 :])
+    planes = y._planes.reshape(outer, sizes[place], inner, *y.shape)
+    return planes, without(y.algebra, factor)
 
 
 def step(dtype, order: int) -> float:

@@ -142,7 +142,7 @@ def _tanh_from(y, s, n):
 
 def _magnitude(a):
     """Return |a| for real a; for complex a the one of ±a with real part ≥ 0, which is analytic."""
-    return np.abs(a) if a.dtype.kind == "f" else np.where(np.real(a) < 0, -a, a)
+    return np.abs(a) if a.dtype.kind != "c" else np.where(np.real(a) < 0, -a, a)
 
 
 def _sech2(a):
@@ -175,7 +175,7 @@ def _reciprocal_quadratic(u, v, sign: float, n: int, alternate: float):
 
 def _reciprocal_length(a):
     """1/√(1 + a²), without overflow for real a."""
-    return 1 / (np.hypot(a, 1) if a.dtype.kind == "f" else np.sqrt(1 + a * a))
+    return 1 / (np.hypot(a, 1) if a.dtype.kind != "c" else np.sqrt(1 + a * a))
 
 
 def arctangent(a, y, n):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mcx.algebra import Algebra, Table, embedding, positions_of
+from mcx.algebra import Algebra, embedding
+from mcx.table import Table, positions_of
 
 
 class Support:
@@ -31,6 +32,11 @@ def supported(mask: int, algebra: Algebra) -> Support | None:
 def planes_in(mask: int) -> tuple[int, ...]:
     """Return the numbers of the live planes."""
     return tuple(k for k in range(mask.bit_length()) if mask >> k & 1)
+
+
+def live_rows(mask: int, size: int) -> slice:
+    """Return the first rows of a buffer up to the last live plane, as few as hold all live ones."""
+    return slice(0, min(mask.bit_length(), size))
 
 
 def mask_of(planes) -> int:
@@ -67,3 +73,14 @@ def closure(table: Table, mask: int) -> int:
     while (larger := product_mask(table, reached, mask) | reached) != reached:
         reached = larger
     return reached
+
+
+@lru_cache(maxsize=1024)
+def live_steps(table: Table, left: int, right: int) -> tuple:
+    """Return the steps of a product (`Table.steps`) without those of dead planes."""
+    full = (1 << table.size) - 1
+    if left == right == full:
+        return table.steps
+    return table.steps_of(
+        t for t in table.triples if t[0] and t[1] and left >> t[0] & 1 and right >> t[1] & 1
+    )

@@ -8,10 +8,11 @@ operation), the kernel's result is dropped and the plain way runs: it warns as N
 from __future__ import annotations
 
 import contextvars
+import functools
 import math
+import operator
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from mcx.kernels.source import python_source
 from mcx.kernels.symbols import Symbol
 
 WORK = 1 << 20  # coefficients computed the plain way before a kernel is compiled
-_CALL = 2000  # how many coefficients one call of NumPy functions counts as
+CALL = 2000  # how many coefficients one call of NumPy functions counts as
 _BLOCK = 1 << 13  # elements in one block: what NumPy computes for a kernel stays in the cache
 _SPLIT = 1 << 17  # elements from which on an array is split over threads
 
@@ -80,9 +81,22 @@ def set_num_threads(count: int) -> None:
     _threads = int(count)
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def _pool(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="mcx")
+
+
+def on_threads(run, size: int) -> int:
+    """Call run(start, stop) on ranges that make up 0 to size; return the union of the results."""
+    if size < _SPLIT or get_num_threads() == 1:
+        return run(0, size)
+    count = get_num_threads()
+    length = -(-size // (count * _BLOCK)) * _BLOCK
+    jobs = [
+        _pool(count).submit(contextvars.copy_context().run, run, start, min(start + length, size))
+        for start in range(0, size, length)
+    ]
+    return functools.reduce(operator.or_, [job.result() for job in jobs])
 
 
 class Kernel:
@@ -132,8 +146,7 @@ class Kernel:
                 return None
             if not buffer.flags.c_contiguous:
                 return None
-            if buffer.shape[1:] != shape:
-                buffer = _spread(buffer, shape)
+            buffer = spread(buffer, shape)
             flat.append(buffer if buffer.ndim == 2 else buffer.reshape(buffer.shape[0], size))
         if out is None:
             make = np.zeros if self.partial else np.empty
@@ -141,10 +154,7 @@ class Kernel:
         if value is not None:
             value(first[0], out=out[0, ...])
         target = out if out.ndim == 2 else out.reshape(out.shape[0], size)
-        if size >= _SPLIT and get_num_threads() > 1:
-            status = self._on_threads(function, flat, target, size)
-        else:
-            status = self._on_range(function, flat, target, 0, size)
+        status = on_threads(lambda *part: self._on_range(function, flat, target, *part), size)
         return None if status else out
 
     def _compiled(self, buffer, shape):
@@ -152,7 +162,7 @@ class Kernel:
         char = buffer.dtype.char
         if self.program is None or char not in "fd" or type(buffer) is not np.ndarray:
             return False
-        self.work += _CALL + len(buffer) * math.prod(shape)
+        self.work += CALL + len(buffer) * math.prod(shape)
         if self.work < WORK:
             return None
         function = False
@@ -173,21 +183,6 @@ class Kernel:
             known: dict = {}
             ready = [_evaluated(call, flat, target, begin, end, known) for call in calls]
             status |= function(*flat, *ready, target, begin, end)
-        return status
-
-    def _on_threads(self, function, flat, target, size):
-        count = get_num_threads()
-        length = -(-size // (count * _BLOCK)) * _BLOCK
-        jobs = [
-            _pool(count).submit(
-                contextvars.copy_context().run,
-                *(self._on_range, function, flat, target, start, min(start + length, size)),
-            )
-            for start in range(0, size, length)
-        ]
-        status = 0
-        for job in jobs:
-            status |= job.result()
         return status
 
 
@@ -212,8 +207,10 @@ def _evaluated(node, flat, target, start, stop, known: dict):
     return known[node]
 
 
-def _spread(buffer, shape):
-    """Return an operand that is broadcast as a contiguous buffer of the shape of the result."""
+def spread(buffer, shape):
+    """Return a contiguous buffer broadcast to the shape of the result, as kernels take them."""
+    if buffer.shape[1:] == shape and buffer.flags.writeable:
+        return buffer
     missing = len(shape) - (buffer.ndim - 1)
     aligned = buffer.reshape(buffer.shape[0], *(1,) * missing, *buffer.shape[1:])
-    return np.ascontiguousarray(np.broadcast_to(aligned, (buffer.shape[0], *shape)))
+    return np.broadcast_to(aligned, (buffer.shape[0], *shape)).copy()

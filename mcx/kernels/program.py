@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcx import planes
-from mcx.algebra import Table
+from mcx import planes, recurrences
 from mcx.kernels.symbols import Symbol, Trace, guarded
 from mcx.support import mask_of, planes_in
+from mcx.table import Table
 
 # Longer programs (of more than a hundred products or so) are not unrolled: `mcx.kernels.loops`.
 MOST_NODES = 200
@@ -94,7 +94,7 @@ def quotient(table: Table, x: Operand, y: Operand) -> Program | None:
     return traced("divide", ("x", "y"), planes.divide(left, right, table))
 
 
-def function(name: str, series, table: Table, live: int) -> Program | None:
+def composition(name: str, series, table: Table, live: int) -> Program | None:
     """Program of an analytic function by its Taylor coefficients; the value is computed before."""
     trace = Trace()
     z = Operand(live).symbols(trace, "x", table.size)
@@ -102,6 +102,22 @@ def function(name: str, series, table: Table, live: int) -> Program | None:
     terms = [y, *series(z[0], y, table.order)]
     times = np.frompyfunc(guarded, 2, 1)
     return traced(name, ("x",), planes.compose(terms, z, table, times), kept=(0,))
+
+
+def recurrence(name: str, formula, table: Table, live: int) -> Program | None:
+    """Program of an analytic function of a series by its recurrence (`mcx.recurrences`).
+
+    None for a recurrence that looks at its numbers, as that of a power near base 0.
+    """
+    trace = Trace()
+    z = Operand(live).symbols(trace, "x", table.size)
+    try:
+        out = formula(z, trace.row("out", 0), planes_in(live)[1:], recurrences.dot)
+    except TypeError:
+        return None
+    if out is None:
+        return None
+    return traced(name, ("x",), out, kept=(0,))
 
 
 def _pair(table, x, y):

@@ -25,7 +25,7 @@ class Symbol:
     """
 
     __slots__ = ("args", "op", "program")
-    dtype = np.dtype(float)  # kernels are for real numbers; complex ones take the plain way
+    dtype = np.dtype(object)  # of real numbers: complex ones have no kernels
     shape = ()
     ndim = 0
 

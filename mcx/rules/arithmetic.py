@@ -7,16 +7,18 @@ import math
 
 import numpy as np
 
-from mcx import exact, series
+from mcx import exact, recurrences, series
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, register, value_of
 from mcx.planes import inner
+from mcx.recurrences import RECURRENCES
 from mcx.verbs import (
     Analytic,
     Bivariate,
     Composed,
     Constant,
     Divide,
+    Elementwise,
     Linear,
     Multilinear,
     Selection,
@@ -51,13 +53,13 @@ ANALYTIC = {
     np.arctanh: series.hyperbolic_arctangent,
 }
 for _func, _series in ANALYTIC.items():
-    register(_func, Analytic(_series, exact.FUNCTIONS.get(_func)))
+    register(_func, Analytic(_series, exact.FUNCTIONS.get(_func), RECURRENCES[_func]))
 
-LINEAR = (
-    np.positive, np.negative, np.conjugate, np.real, np.imag,
-    np.deg2rad, np.rad2deg, np.degrees, np.radians, np.ldexp,
-)  # fmt: skip
+LINEAR = (np.positive, np.negative, np.conjugate,
+          np.deg2rad, np.rad2deg, np.degrees, np.radians)  # fmt: skip
 for _func in LINEAR:
+    register(_func, Elementwise((0,)))
+for _func in (np.real, np.imag, np.ldexp):
     register(_func, Linear((0,)))
 
 CONSTANT = (np.floor, np.ceil, np.trunc, np.rint, np.floor_divide,
@@ -116,7 +118,11 @@ def _plain_power(x, p):
 @functools.lru_cache(maxsize=256)
 def _power_rule(p):
     """Return the rule of x^p for one exponent: a kernel belongs to it."""
-    return Analytic(lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p))
+    return Analytic(
+        lambda a, y, n: series.power(a, p, n),
+        lambda planes: exact.power(planes, p),
+        lambda z, y0, live, dot: recurrences.power(z, y0, p, live, dot),
+    )
 
 
 def _rule_of_exponents(p):

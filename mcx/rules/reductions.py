@@ -11,11 +11,13 @@ import numpy as np
 from mcx.dispatch import METHODS, RULES, is_number, register, value_of
 from mcx.errors import UnsupportedFunctionError
 from mcx.rules.versions import available
-from mcx.verbs import Composed, Linear, Selection
+from mcx.verbs import Composed, Linear, Reduction, Selection
 
-for _func in (np.sum, *available("cumulative_sum")):
+register(np.sum, Reduction((0,), value_only=("initial",)))
+register(np.mean, Reduction((0,)))
+for _func in available("cumulative_sum"):
     register(_func, Linear((0,), value_only=("initial",)))
-for _func in (np.mean, np.cumsum, np.trace, np.linalg.trace):
+for _func in (np.cumsum, np.trace, np.linalg.trace):
     register(_func, Linear((0,)))
 
 

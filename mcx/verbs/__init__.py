@@ -11,7 +11,7 @@ from mcx.verbs.analytic import Analytic, Bivariate, Divide
 from mcx.verbs.base import Rule
 from mcx.verbs.composed import Composed
 from mcx.verbs.constant import Constant, Fresh, Value
-from mcx.verbs.linear import Linear, Sum
+from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
 from mcx.verbs.multilinear import Multilinear
 from mcx.verbs.primitive import primitive, register_bilinear, register_linear
 from mcx.verbs.selection import Selection
@@ -22,9 +22,11 @@ __all__ = [
     "Composed",
     "Constant",
     "Divide",
+    "Elementwise",
     "Fresh",
     "Linear",
     "Multilinear",
+    "Reduction",
     "Rule",
     "Selection",
     "Sum",

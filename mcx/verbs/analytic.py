@@ -9,9 +9,10 @@ import numpy as np
 from mcx import exact
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of, unsupported, value_of
+from mcx.kernels import loops, program
 from mcx.planes import composed, times_unless_zero, together
 from mcx.record import Recorded
-from mcx.support import closure, supported
+from mcx.support import closure, live_steps, planes_in, supported
 from mcx.verbs.base import (
     Rule,
     buffer_in,
@@ -33,15 +34,18 @@ class Analytic(Rule):
         ``series(a, y, n)``, see `mcx.series`.
     exact : callable, optional
         The function of a buffer in the exact reading.
+    recurrence : callable, optional
+        ``recurrence(z, y0, live, dot)``, see `mcx.recurrences`: for one direction, from order 5 on.
     compiled : bool
-        Whether the series is a formula of which a kernel can be made (no choices among elements).
+        Whether they are formulas, with no choice among elements, so that kernels can be made.
     """
 
     verb = "analytic"
 
-    def __init__(self, series, exact=None, compiled: bool = True):
+    def __init__(self, series, exact=None, recurrence=None, compiled: bool = True):
         super().__init__((0,))
-        self.series, self.exact, self.compiled = series, exact, compiled
+        self.series, self.exact = series, exact
+        self.recurrence, self.compiled = recurrence, compiled
 
     def planes(self, func, args, kwargs, like):
         (z,) = args
@@ -53,16 +57,32 @@ class Analytic(Rule):
                 )
             planes, live = self.exact(z._planes), closure(algebra.table, z.live)
             return Multicomplex(planes, algebra, supported(live, algebra))
-        kernel = NO_KERNEL
-        if self.compiled:
-            kernel = function_kernel(func.__name__, self.series, algebra.table, z.live)
-        planes = kernel.run((z._planes,), z.shape, value=func)
+        table, live = algebra.table, z.live
+        kernel, planes = NO_KERNEL, None
+        if self.recurrence is not None and _is_long_series(table):
+            if self.compiled:
+                kernel = function_kernel(
+                    program.recurrence, func.__name__, self.recurrence, table, live
+                )
+            planes = kernel.run((z._planes,), z.shape, value=func)
+            if planes is None:
+                y = func(z._planes[0, ...])
+                planes = loops.by_recurrence(self.recurrence, z._planes, y, planes_in(live)[1:])
+            elif not np.isfinite(planes).all():
+                planes = None
+        elif self.compiled:
+            kernel = function_kernel(program.composition, func.__name__, self.series, table, live)
+            planes = kernel.run((z._planes,), z.shape, value=func)
         if planes is None:
             a = z._planes[0]
             y = func(a)
             series = [y, *self.series(a, y, algebra.order)]
-            planes = composed(series, z._planes, algebra.table)
-        live = kernel.live or closure(algebra.table, z.live)
+            steps = live_steps(table, closure(table, live), live)
+            try:
+                planes = composed(series, z._planes, table, loops.add_products, steps)
+            except loops.Declined:
+                planes = composed(series, z._planes, table, steps=steps)
+        live = kernel.live or closure(table, live)
         return Multicomplex(planes, algebra, supported(live, algebra))
 
     def coefficient(self, func, number, y, k: int):
@@ -87,6 +107,12 @@ class Analytic(Rule):
             return tape.constant(number)
         slope = tape.own(self.coefficient(func, x.number, number, 1))
         return tape.emit(number, scaling(slope), (x,))
+
+
+def _is_long_series(table) -> bool:
+    """Tell whether an algebra is one direction to so high an order that a recurrence is faster."""
+    sets = table.lower_sets
+    return len(sets) == 1 and len(sets[0]) > 5 and len(sets[0][-1]) == 1
 
 
 def scaling(slope):

@@ -6,12 +6,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from mcx.algebra import common_algebra, embedding, positions_of
+from mcx.algebra import common_algebra, embedding
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
-from mcx.planes import aligned, assembled, embed, from_value
+from mcx.planes import aligned, assembled, buffer_like, embed, from_value
 from mcx.record import Recorded
-from mcx.support import embedded, planes_in, supported
+from mcx.support import embedded, live_rows, supported
+from mcx.table import positions_of
 
 
 def replaced(x, change):
@@ -119,15 +120,16 @@ def plane_of(x, k: int, algebra):
         return x if k == 0 else zero_like(x)
     if x.algebra is algebra:
         return x._planes[k]
-    row = row_in(x.algebra, algebra, k)
+    row = rows_of(x.algebra, algebra)[k]
     return zero_like(x.value) if row is None else x._planes[row]
 
 
-@lru_cache(maxsize=1024)
-def row_in(small, large, k: int) -> int | None:
-    """Return where a number of `small` keeps plane k of `large`, None where it has none."""
+@lru_cache(maxsize=256)
+def rows_of(small, large) -> tuple[int | None, ...]:
+    """Return where a number of `small` keeps every plane of `large`, None where it has none."""
     where = positions_of(embedding(small, large), large.size)
-    return where.index(k) if k in where else None
+    rows = {plane: row for row, plane in enumerate(where)}
+    return tuple(rows.get(k) for k in range(large.size))
 
 
 def buffer_in(algebra, x, like):
@@ -153,11 +155,15 @@ def wrapped(parts, algebra, live: int):
 
 def scaled(func, number, plain):
     """Return func(number, plain) for a product with, or a quotient by, a plain operand."""
-    planes, algebra, live = number._planes, number.algebra, number.live
+    algebra, live = number.algebra, number.live
+    planes = aligned(number._planes, np.ndim(plain))
     if live == algebra.full:
-        return Multicomplex(func(aligned(planes, np.ndim(plain)), plain), algebra)
-    parts = [func(planes[k, ...], plain) for k in planes_in(live)]
-    return wrapped(parts, algebra, live)
+        return Multicomplex(func(planes, plain), algebra)
+    rows = live_rows(live, algebra.size)
+    first = func(planes[rows], plain)
+    out = buffer_like(first[0, ...], algebra.size, zeros=True)
+    out[rows] = first
+    return Multicomplex(out, algebra, supported(live, algebra))
 
 
 def rebuilt(like, items):

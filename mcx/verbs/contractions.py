@@ -127,12 +127,13 @@ def tensordot(x, y, kx, ky, axes=2):
 
 
 def _matrix(x, k: int, rows, columns):
-    """Return an array as a matrix (stack of them): some axes as rows, the others as columns."""
+    """Return an array as a (stack of) matrix: some axes as rows, the others as columns.
+
+    It is a view where the axes of each group lie in order, transposed or not.
+    """
     shape = x.shape[k:]
     height, width = (math.prod(shape[a] for a in axes) for axes in (rows, columns))
     lead = x.shape[:k]
-    if [*columns, *rows] == sorted(rows + columns):  # a transposed view instead of a copy
-        return x.reshape(*lead, width, height).swapaxes(-1, -2)
     order = (*range(k), *(k + a for a in (*rows, *columns)))
     return x.transpose(order).reshape(*lead, height, width)
 

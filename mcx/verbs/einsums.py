@@ -62,8 +62,6 @@ def shape_of_sum(terms, result: str, shapes):
     letters = head + tail
     if len(set(letters)) < len(letters) or not set(letters) <= set(lengths):
         return None
-    if extra and not dots:
-        return None
     sides = (tuple(lengths[c] for c in part) for part in (head, tail))
     return (*next(sides), *extra, *next(sides))
 

@@ -6,12 +6,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from mcx.algebra import Algebra, common_algebra, embedding, positions_of
+from mcx.algebra import Algebra, common_algebra, embedding
 from mcx.array import Multicomplex
-from mcx.kernels import program
+from mcx.kernels import loops, program
 from mcx.kernels.launch import Kernel
-from mcx.planes import divide, embed, multiply, together
-from mcx.support import closure, embedded, product_mask, supported
+from mcx.planes import add_products, divide, embed, multiply, together
+from mcx.support import closure, embedded, live_steps, product_mask, supported
+from mcx.table import positions_of
 from mcx.verbs.base import buffer_in
 
 MOST_TRIPLES = 800  # larger tables are not traced
@@ -35,14 +36,17 @@ def binary_kernel(make, table, x, x_rows, y, y_rows) -> Kernel:
 
 
 @lru_cache(maxsize=4096)
-def function_kernel(name: str, series, table, live: int) -> Kernel:
-    """Return the kernel of an analytic function for the mask of its operand."""
+def function_kernel(make, name: str, formula, table, live: int) -> Kernel:
+    """Return the kernel of an analytic function for the mask of its operand.
+
+    `make` is `program.composition` for Taylor coefficients, `program.recurrence` for a recurrence.
+    """
     if len(table.triples) > MOST_TRIPLES:
         return NO_KERNEL
-    return Kernel(program.function(name, series, table, live))
+    return Kernel(make(name, formula, table, live))
 
 
-class Elementwise:
+class Binary:
     """A binary operation on two numbers of the limit or exact algebra.
 
     Parameters
@@ -50,7 +54,7 @@ class Elementwise:
     make : callable
         ``make(table, x, y)``, its program for two operands.
     plain : callable
-        ``plain(x, y, table)``, the same on buffers of one algebra.
+        ``plain(x, y, table, masks, add_products)``, the same on buffers of one algebra.
     mask : callable
         ``mask(table, x, y)``, the mask of the result.
     """
@@ -71,9 +75,9 @@ class Elementwise:
         planes = kernel.run((x._planes, y._planes), shape)
         if planes is None:
             left, right = (embed(n._planes, n.algebra, algebra) for n in (x, y))
-            planes = self.plain(left, right, algebra.table)
-        live = kernel.live or self._mask(algebra, x, y)
-        return Multicomplex(planes, algebra, supported(live, algebra))
+            masks = (embedded(n.live, n.algebra, algebra) for n in (x, y))
+            return self._by_planes(left, right, algebra, *masks)
+        return Multicomplex(planes, algebra, supported(kernel.live, algebra))
 
     def with_plain_left(self, x, y):
         """Return the result for an array or scalar x and a number y."""
@@ -88,13 +92,27 @@ class Elementwise:
         planes = kernel.run((first, y._planes), shape)
         if planes is None:
             left = buffer_in(algebra, x, y._planes)
-            planes = self.plain(left, y._planes, algebra.table)
-        live = kernel.live or self.mask(algebra.table, 1, y.live)
-        return Multicomplex(planes, algebra, supported(live, algebra))
+            return self._by_planes(left, y._planes, algebra, 1, y.live)
+        return Multicomplex(planes, algebra, supported(kernel.live, algebra))
 
-    def _mask(self, algebra, x, y) -> int:
-        masks = (embedded(n.live, n.algebra, algebra) for n in (x, y))
-        return self.mask(algebra.table, *masks)
+    def _by_planes(self, x, y, algebra, *masks):
+        """Return the result without a kernel of its own."""
+        table = algebra.table
+        try:
+            planes = self.plain(x, y, table, masks, loops.add_products)
+        except loops.Declined:
+            planes = self.plain(x, y, table, masks, add_products)
+        return Multicomplex(planes, algebra, supported(self.mask(table, *masks), algebra))
+
+
+def product(x, y, table, masks, add_products):
+    """Return x·y."""
+    return multiply(x, y, table, np.multiply, add_products, live_steps(table, *masks))
+
+
+def quotient(x, y, table, masks, add_products):
+    """Return x / y in the limit algebra."""
+    return divide(x, y, table, add_products)
 
 
 def quotient_mask(table, x: int, y: int) -> int:
@@ -102,11 +120,17 @@ def quotient_mask(table, x: int, y: int) -> int:
     return product_mask(table, x, closure(table, y))
 
 
-PRODUCT = Elementwise(program.product, multiply, product_mask)
-QUOTIENT = Elementwise(program.quotient, divide, quotient_mask)
-SUM = Elementwise(
-    program.total, lambda x, y, table: np.add(*together(x, y)), lambda table, x, y: x | y
-)
-DIFFERENCE = Elementwise(
-    program.difference, lambda x, y, table: np.subtract(*together(x, y)), lambda table, x, y: x | y
-)
+def add(x, y, table, masks, add_products):
+    """Return x + y."""
+    return np.add(*together(x, y))
+
+
+def subtract(x, y, table, masks, add_products):
+    """Return x − y."""
+    return np.subtract(*together(x, y))
+
+
+PRODUCT = Binary(program.product, product, product_mask)
+QUOTIENT = Binary(program.quotient, quotient, quotient_mask)
+SUM = Binary(program.total, add, lambda table, x, y: x | y)
+DIFFERENCE = Binary(program.difference, subtract, lambda table, x, y: x | y)

@@ -7,16 +7,18 @@ A *plan* lists these calls for a table and the live planes of both operands; it 
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from mcx.algebra import Table, embedding, positions_of
+from mcx.algebra import embedding
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number
 from mcx.support import embedded, planes_in, product_mask, supported
+from mcx.table import Table, positions_of
 from mcx.verbs.base import lifted
 
 
@@ -131,8 +133,6 @@ def evaluated(form: Form, numbers, left_moves: bool):
         algebra = lifted(numbers)
         masks, rows = zip(*(source_in(n, algebra) for n in numbers), strict=True)
         plan = plan_of_two(algebra.table, *masks, *rows)
-    if len(plan.steps) > 1:  # else NumPy would convert an operand at every call
-        left, right = _converted(left, dtype), _converted(right, dtype)
     if len(numbers) == 1:  # the plain operand is the only plane of its kind
         left, right = (left, (right,)) if left_moves else ((left,), right)
     out = new_buffer(number._planes, (algebra.size, *shape), dtype, plan.zeros)
@@ -140,10 +140,6 @@ def evaluated(form: Form, numbers, left_moves: bool):
     if final != shape:
         out = out.reshape(algebra.size, *final)
     return Multicomplex(out, algebra, supported(plan.live, algebra))
-
-
-def _converted(x, dtype):
-    return x if x is None or x.dtype == dtype else x.astype(dtype)
 
 
 def new_buffer(like, shape, dtype, zeros: bool):
@@ -208,10 +204,8 @@ def plan_of_two(table: Table, left: int, right: int, left_rows, right_rows) -> P
         for a, b, c, s in table.triples
         if left >> a & 1 and right >> b & 1
     ]
-    by_right = _calls(pairs, lambda rest: False)
-    by_left = _calls(pairs, lambda rest: True)
-    greedy = _calls(pairs, _shared_by_more)
-    calls = min(by_right, by_left, greedy, key=len)  # a stack on the left makes one large GEMM
+    covers = (_cover(pairs, sides) for sides in ((1,), (0,), (1, 0)))
+    calls = min(map(_calls, covers), key=len)  # the first: a stack on the left makes one large GEMM
     calls.sort(key=lambda call: (call[2][0][1] != 0, -len(call[2])))
     steps, reached = [], set()
     for is_left, one, run in calls:
@@ -223,32 +217,43 @@ def plan_of_two(table: Table, left: int, right: int, left_rows, right_rows) -> P
     return Plan(tuple(steps), scratch, len(direct) < table.size, live)
 
 
-def _calls(pairs, on_left):
-    """Group pairs into calls (stack on the left?, one plane, [(row, plane of result, sign)]).
+def _cover(pairs, sides):
+    """Split pairs into groups that share one plane, of the left (0) or right (1) operand.
 
-    Whether the one plane is that of the left operand next, `on_left` says from the pairs left over.
+    With both sides to choose from, the plane that most of the remaining pairs share goes first.
+
+    Returns
+    -------
+    list of (side, plane, pairs)
     """
-    calls, rest = [], list(pairs)
-    while rest:
-        left = on_left(rest)
-        side, other = (0, 1) if left else (1, 0)
-        counts: dict[int, int] = {}
-        for pair in rest:
-            counts[pair[side]] = counts.get(pair[side], 0) + 1
-        one = max(counts, key=lambda k: counts[k])
-        members = sorted((p[other], p[2], p[3]) for p in rest if p[side] == one)
-        calls += [(not left, one, run) for run in _progressions(members)]
-        rest = [p for p in rest if p[side] != one]
-    return calls
-
-
-def _shared_by_more(pairs) -> bool:
-    """Tell whether some left plane occurs in more pairs than any right one."""
-    counts: list[dict[int, int]] = [{}, {}]
+    shared: dict[tuple, dict] = {}  # dicts as ordered sets
     for pair in pairs:
-        for side in (0, 1):
-            counts[side][pair[side]] = counts[side].get(pair[side], 0) + 1
-    return max(counts[0].values()) > max(counts[1].values())
+        for side in sides:
+            shared.setdefault((side, pair[side]), {})[pair] = None
+    heap = [(-len(group), -side, plane) for (side, plane), group in shared.items()]
+    heapq.heapify(heap)
+    groups = []
+    while heap:
+        count, side, plane = heapq.heappop(heap)
+        group = shared[-side, plane]
+        if len(group) < -count:  # others took some of its pairs
+            if group:
+                heapq.heappush(heap, (-len(group), side, plane))
+            continue
+        groups.append((-side, plane, list(group)))
+        for pair in groups[-1][2]:
+            for other in sides:
+                del shared[other, pair[other]][pair]
+    return groups
+
+
+def _calls(groups):
+    """Return calls (stack on the left?, one plane, [(row, plane of the result, sign)])."""
+    return [
+        (side == 1, plane, run)
+        for side, plane, pairs in groups
+        for run in _progressions(sorted((pair[1 - side], *pair[2:]) for pair in pairs))
+    ]
 
 
 def _progressions(members):

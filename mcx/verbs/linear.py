@@ -6,9 +6,9 @@ import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of
-from mcx.planes import aligned, as_strided_of
+from mcx.planes import aligned, as_strided_of, buffer_like
 from mcx.record import shares_memory
-from mcx.support import planes_in, supported
+from mcx.support import live_rows, planes_in, supported
 from mcx.verbs.base import (
     MOVING,
     Rule,
@@ -111,6 +111,48 @@ def emit_tree(tape, number, step, moving):
     return rebuilt(number, items)
 
 
+def on_live_rows(func, x, *others):
+    """Return an elementwise linear function of numbers with the same live planes, in one call."""
+    algebra, live = x.algebra, x.live
+    ndim = max(n.ndim for n in (x, *others))
+    buffers = [aligned(n._planes, ndim) for n in (x, *others)]
+    if live == algebra.full:
+        return Multicomplex(func(*buffers), algebra)
+    rows = live_rows(live, algebra.size)
+    first = func(*(b[rows] for b in buffers))
+    out = buffer_like(first[0, ...], algebra.size, zeros=True)
+    out[rows] = first
+    return Multicomplex(out, algebra, supported(live, algebra))
+
+
+class Elementwise(Linear):
+    """A linear ufunc of one operand: one call on all planes."""
+
+    def planes(self, func, args, kwargs, like):
+        return on_live_rows(func, *args)
+
+
+class Reduction(Linear):
+    """A linear reduction: the value by NumPy's own call, the other planes together in one."""
+
+    def planes(self, func, args, kwargs, like):
+        if kwargs.keys() - {"axis", "keepdims"} or len(args) > 2 or not is_number(args[0]):
+            return super().planes(func, args, kwargs, like)
+        number, axis = args[0], args[1] if len(args) > 1 else kwargs.get("axis")
+        first = func(number._planes[0, ...], *args[1:], **kwargs)
+        axes = tuple(range(number.ndim)) if axis is None else axis
+        axes = axes if isinstance(axes, tuple) else (axes,)
+        algebra, live = number.algebra, number.live
+        rows = slice(1, live_rows(live, algebra.size).stop)
+        out = buffer_like(first, algebra.size, zeros=rows.stop < algebra.size)
+        out[0, ...] = first
+        if rows.stop > 1:
+            shifted = tuple(int(k) % number.ndim + 1 for k in axes)
+            keeps = {"keepdims": kwargs["keepdims"]} if "keepdims" in kwargs else {}
+            out[rows] = func(number._planes[rows], axis=shifted, **keeps)
+        return Multicomplex(out, algebra, supported(live, algebra))
+
+
 class Sum(Rule):
     """x + y or x − y: elementwise and linear in both, with no pass over absent planes."""
 
@@ -126,9 +168,8 @@ class Sum(Rule):
             return self._with_plain(func, x, y, 1)
         if not is_number(x):
             return self._with_plain(lambda a, b: func(b, a), y, x, self.sign)
-        if x.algebra is y.algebra and x.live == y.live == x.algebra.full:
-            ndim = max(x.ndim, y.ndim)
-            return Multicomplex(func(aligned(x._planes, ndim), aligned(y._planes, ndim)), x.algebra)
+        if x.algebra is y.algebra and x.live == y.live:
+            return on_live_rows(func, x, y)
         return (SUM if self.sign > 0 else DIFFERENCE)(x, y)
 
     def _with_plain(self, func, number, plain, sign):
