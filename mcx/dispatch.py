@@ -196,8 +196,10 @@ def _call_with_options(number, ufunc, method, inputs, kwargs):
         inputs, kwargs = _cast(ufunc, inputs, kwargs)
     if where is not True:
         return _call_where(rule, ufunc, inputs, out, where)
-    result = rule.apply(ufunc, inputs, kwargs)
-    return result if out is None else store(ufunc, result, out)
+    if out is None:
+        return rule.apply(ufunc, inputs, kwargs)
+    result = rule.into(ufunc, inputs, kwargs, out[0])
+    return result if result is out[0] else store(ufunc, result, out)
 
 
 def _cast(ufunc, inputs, kwargs):

@@ -13,24 +13,24 @@ from mcx.seeding import as_point, coefficients_from, seeded_by_units
 from mcx.table import LowerSet, degree_indices
 from mcx.tree import tree_map, tree_zip
 
-_ELEMENTS = 1 << 22  # of the perturbed argument, at most, so that memory stays bounded
-_DIRECTIONS = 64  # in one evaluation of first order
-_SIDE = 32  # and in a block of the Hessian
+_ELEMENTS = 1 << 18  # of the perturbed argument: what a cache holds, and few evaluations
+_DIRECTIONS = (16, 128)  # in an evaluation of first order, at least and at most
+_SIDE = (8, 50)  # in a block of the Hessian
 
 
-def _blocks(size: int, longest: int):
+def _blocks(size: int, fitting: int, bounds):
     """Return the flat positions in as few blocks as allowed, of one length but for the last."""
+    least, most = bounds
+    longest = min(max(fitting, least), most)
     length = -(-size // -(-size // longest))
     return [range(start, min(start + length, size)) for start in range(0, size, length)]
 
 
-def _side(size: int) -> int:
-    """Return how many directions a block of the Hessian has on a side."""
-    return max(1, min(_SIDE, math.isqrt(_ELEMENTS // size) - 1))
-
-
 def jacobian(f, x, *, args=(), argnum: int = 0):
     """Return the Jacobian in forward mode, a block of directions in each evaluation.
+
+    A block has 16 to 128 directions, so an evaluation of f holds at most 129 coefficients for
+    every element that it computes; within these bounds the argument takes 2^18 coefficients.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
     if not x.size:
         return tree_map(lambda leaf: np.zeros((*np.shape(leaf), *x.shape)), f(x))
     parts = []
-    for block in _blocks(x.size, max(1, min(_DIRECTIONS, _ELEMENTS // x.size - 1))):
+    for block in _blocks(x.size, _ELEMENTS // x.size - 1, _DIRECTIONS):
         factor = fresh_factor(degree_indices(len(block), 1))
         y = f(seeded_by_units(x, factor, block))
         parts.append(tree_map(lambda leaf, factor=factor: coefficients_from(leaf, factor, 1), y))
@@ -112,8 +112,11 @@ def gradient(f, x, *, args=(), argnum: int = 0):
 def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     """Return the Hessian of a scalar function.
 
-    Without `grad`, blocks of second-order evaluations of f; with it, the Jacobian of the gradient
-    (a Hessian-vector product for every direction).
+    Without `grad`, evaluations of f to second order, each for one pair of blocks of directions (up
+    to n = 50 one evaluation altogether). A block has 8 to 50 directions, so an evaluation holds at
+    most 2601 coefficients for every element that f computes; within these bounds the argument takes
+    2^18 coefficients. With `grad`, the Jacobian of the gradient: a Hessian-vector product for every
+    direction.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     f = scalar_valued(bound(f, args, argnum), "hessian")
     if not x.size:
         return np.zeros((*x.shape, *x.shape))
-    blocks = _blocks(x.size, _side(x.size))
+    blocks = _blocks(x.size, math.isqrt(_ELEMENTS // x.size) - 1, _SIDE)
     half = None  # upper triangle, half the diagonal
     for i, rows in enumerate(blocks):
         for columns in blocks[i:]:

@@ -90,11 +90,19 @@ def add_products(out, x, y, steps, times=np.multiply):
 
 
 def multiply(x, y, table: Table, times=np.multiply, add_products=add_products, steps=None):
-    """Return the product of two buffers over the same table, by its steps or the given ones."""
+    """Return the product of two buffers over the same table.
+
+    `steps` are the products of live planes, those with plane 0 among them, where some are dead.
+    """
     x, y = together(x, y)
-    out = times(x[0], y)
-    np.add(out[1:], times(x[1:], y[0]), out=out[1:])
-    add_products(out, x, y, table.steps if steps is None else steps, times)
+    if steps is None:
+        out, steps = times(x[0], y), table.steps
+        np.add(out[1:], times(x[1:], y[0]), out=out[1:])
+    else:
+        value = x[0] * y[0]
+        out = buffer_like(value, table.size, zeros=True)
+        out[0, ...] = value
+    add_products(out, x, y, steps, times)
     return out
 
 
@@ -106,18 +114,19 @@ def inner(x, y, table: Table):
     return out
 
 
-def divide(x, y, table: Table, add_products=add_products):
+def divide(x, y, table: Table, add_products=add_products, levels=None):
     """Return x / y in the limit algebra by one pass through the table, by degree.
 
-    From q · y = x follows q_c = (x_c − Σ q_a y_b) / y_0 over b ≠ 0, a + b = c.
+    From q · y = x follows q_c = (x_c − Σ q_a y_b) / y_0 over b ≠ 0, a + b = c. `levels` are those
+    of the live planes, where some are dead.
     """
     x, y = together(x, y)
     value = x[0] / y[0]
     rest = buffer_like(value, table.size)
     rest[...] = x
-    out = np.empty_like(rest)
+    out = np.empty_like(rest) if levels is None else buffer_like(value, table.size, zeros=True)
     out[0, ...] = value
-    for members, steps in table.levels:
+    for members, steps in table.levels if levels is None else levels:
         if members != slice(0, 1):
             out[members] = rest[members] / y[0]
         add_products(rest, out, y, steps)
@@ -147,7 +156,7 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
     add_products : callable
         What multiplies and adds planes.
     steps : tuple, optional
-        Steps of the products with z, in Horner's rule, where some planes of z are dead.
+        Steps of the products with z beyond its value, in Horner's rule, where planes are dead.
 
     References
     ----------

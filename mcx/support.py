@@ -76,11 +76,34 @@ def closure(table: Table, mask: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def live_steps(table: Table, left: int, right: int) -> tuple:
-    """Return the steps of a product (`Table.steps`) without those of dead planes."""
-    full = (1 << table.size) - 1
-    if left == right == full:
-        return table.steps
-    return table.steps_of(
-        t for t in table.triples if t[0] and t[1] and left >> t[0] & 1 and right >> t[1] & 1
-    )
+def live_steps(table: Table, left: int, right: int) -> tuple | None:
+    """Return the steps of the products of live planes, None where all are live.
+
+    Unlike `Table.steps` they hold the products with plane 0, except the value's.
+    """
+    if left == right == (1 << table.size) - 1:
+        return None
+    live = _live_triples(table, left, right)
+    first = [t for t in live if not t[0] and t[1]]
+    second = [t for t in live if t[0] and not t[1]]
+    others = [t for t in live if t[0] and t[1]]
+    return table.steps_of(first) + table.steps_of(second) + table.steps_of(others)
+
+
+@lru_cache(maxsize=1024)
+def tangent_steps(table: Table, left: int, right: int) -> tuple:
+    """Return `Table.steps` without the products of dead planes."""
+    return table.steps_of(t for t in _live_triples(table, left, right) if t[0] and t[1])
+
+
+@lru_cache(maxsize=1024)
+def live_levels(table: Table, top: int, bottom: int) -> tuple | None:
+    """Return the levels of a quotient (`Table.levels`), None where all planes are live."""
+    if top == bottom == (1 << table.size) - 1:
+        return None
+    quotient = product_mask(table, top, closure(table, bottom))
+    return table.levels_of(planes_in(quotient), _live_triples(table, quotient, bottom))
+
+
+def _live_triples(table: Table, left: int, right: int) -> list:
+    return [t for t in table.triples if left >> t[0] & 1 and right >> t[1] & 1]

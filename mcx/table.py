@@ -93,11 +93,17 @@ class Table:
         The planes of that degree, then the steps (with the sign −1) by which they take from later
         ones.
         """
+        return self.levels_of(range(self.size), self.triples)
+
+    def levels_of(self, planes, triples) -> tuple:
+        """Return the levels of some planes and triples."""
+        groups: dict[int, list] = {}
+        for k in planes:
+            groups.setdefault(self.degrees[k], []).append(k)
         levels = []
-        for degree in range(self.order + 1):
-            members = [k for k, d in enumerate(self.degrees) if d == degree]
+        for _, members in sorted(groups.items()):
             own = set(members)
-            push = [(a, b, c, -s) for a, b, c, s in self.triples if b and a in own]
+            push = [(a, b, c, -s) for a, b, c, s in triples if b and a in own]
             levels.append((selector(members), _grouped(push, lambda a, b: True)))
         return tuple(levels)
 

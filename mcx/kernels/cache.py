@@ -55,11 +55,11 @@ def folder() -> Path:
 def numba_ready() -> bool:
     """Import Numba and prepare it; tell whether kernels can be compiled here."""
     try:
-        import numba  # noqa: F401
+        import numba
         from llvmlite import binding
     except ImportError:
         return False
-    if flags() is None or not _has_fenv():
+    if numba.config.DISABLE_JIT or flags() is None or not _has_fenv():
         return False
     # Kernels read and write many rows; LLVM gives up vectorising a loop beyond 128 checks that
     # these do not overlap, which cost nothing beside the loop.
@@ -89,8 +89,17 @@ def loaded(name: str, source: str):
     digest = hashlib.blake2b(source.encode(), digest_size=12).hexdigest()
     name = f"mcx_{name}_{digest}"
     path = folder() / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
+    if not path.exists() or path.read_bytes() != source.encode():
         write_atomically(path, source)
+    try:
+        return _imported(name, path)
+    except Exception:  # machine code that a full disk has cut short, say
+        for stale in (path.parent / "__pycache__").glob(f"{name}.*"):
+            stale.unlink(missing_ok=True)
+        return _imported(name, path)
+
+
+def _imported(name: str, path: Path):
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba's cache pickles by module name

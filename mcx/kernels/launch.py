@@ -86,6 +86,10 @@ def _pool(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="mcx")
 
 
+if hasattr(os, "register_at_fork"):  # a child has the pool's memory, but not its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def on_threads(run, size: int) -> int:
     """Call run(start, stop) on ranges that make up 0 to size; return the union of the results."""
     if size < _SPLIT or get_num_threads() == 1:

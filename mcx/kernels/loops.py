@@ -22,7 +22,7 @@ import numpy as np
 
 clear_flags = numba.types.ExternalFunction("feclearexcept", numba.types.int32(numba.types.int32))
 raised_flags = numba.types.ExternalFunction("fetestexcept", numba.types.int32(numba.types.int32))
-BLOCK = 512
+BLOCK = 1024
 
 
 @numba.njit(

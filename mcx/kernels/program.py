@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,18 +106,10 @@ def composition(name: str, series, table: Table, live: int) -> Program | None:
 
 
 def recurrence(name: str, formula, table: Table, live: int) -> Program | None:
-    """Program of an analytic function of a series by its recurrence (`mcx.recurrences`).
-
-    None for a recurrence that looks at its numbers, as that of a power near base 0.
-    """
+    """Program of an analytic function of a series by its recurrence (`mcx.recurrences`)."""
     trace = Trace()
     z = Operand(live).symbols(trace, "x", table.size)
-    try:
-        out = formula(z, trace.row("out", 0), planes_in(live)[1:], recurrences.dot)
-    except TypeError:
-        return None
-    if out is None:
-        return None
+    out = formula(z, trace.row("out", 0), planes_in(live)[1:], recurrences.dot)
     return traced(name, ("x",), out, kept=(0,))
 
 
@@ -128,12 +121,14 @@ def _pair(table, x, y):
 def traced(name: str, inputs: tuple[str, ...], result, kept=()) -> Program | None:
     """Return the program that computes `result` (an object array of symbols, a plane each).
 
-    Planes in `kept` are computed by NumPy before, and not written. None if it is too long.
+    Planes in `kept` are computed by NumPy before, and not written. None if it is too long, or has
+    a constant that is not finite.
     """
     results = {k: node for k, node in enumerate(result) if k not in kept and not _absent(node)}
     inside = _below(results.values(), ("row", "call"))
     nodes = tuple(node for node in inside if node.op not in ("row", "call"))
-    if len(nodes) > MOST_NODES:
+    constants = [x for node in nodes for x in node.args if not isinstance(x, Symbol)]
+    if len(nodes) > MOST_NODES or not all(map(math.isfinite, constants)):
         return None
     rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
     calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")

@@ -112,7 +112,8 @@ def python_source(program: Program, char: str, flags: int) -> str:
             + [f"{name} = {name}_[i]" for name in used]
         ),
         body=_lines(f"{name} = {text}" for name, text in names.statements(program, _PYTHON)),
-        stores=_lines(f"out_{k}[i] = {names[node]}" for k, node in program.results.items()),
+        stores=_lines(f"out_{k}[i] = {names[node]}" for k, node in program.results.items())
+        or "        pass",
     )
 
 

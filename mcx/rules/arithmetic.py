@@ -10,6 +10,7 @@ import numpy as np
 from mcx import exact, recurrences, series
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, register, value_of
+from mcx.kernels import program
 from mcx.planes import inner
 from mcx.recurrences import RECURRENCES
 from mcx.verbs import (
@@ -73,7 +74,8 @@ register(np.multiply, Multilinear((0, 1), elementwise=PRODUCT))
 register(np.divide, Divide())
 
 softplus = primitive(
-    lambda d: np.logaddexp(d, 0), Analytic(lambda a, y, n: series.softplus(a, n), compiled=False)
+    lambda d: np.logaddexp(d, 0),
+    Analytic(lambda a, y, n: series.softplus(a, n), None, recurrences.softplus, compiled=()),
 )
 
 
@@ -105,7 +107,9 @@ def _moves(p):
 
 
 def _plain_power(x, p):
-    rule = _power_rule(p) if isinstance(p, (int, float)) else _rule_of_exponents(p)
+    if type(p) is np.float64 and x.dtype == p.dtype:
+        p = float(p)
+    rule = _power_rule(p) if type(p) in (int, float) else _rule_of_exponents(p)
     shape = np.broadcast_shapes(np.shape(x), np.shape(p))
     x = x if np.shape(x) == shape else np.broadcast_to(x, shape)
 
@@ -122,12 +126,13 @@ def _power_rule(p):
         lambda a, y, n: series.power(a, p, n),
         lambda planes: exact.power(planes, p),
         lambda z, y0, live, dot: recurrences.power(z, y0, p, live, dot),
+        compiled=(program.composition,),  # the recurrence looks at its numbers
     )
 
 
 def _rule_of_exponents(p):
     return Analytic(
-        lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p), compiled=False
+        lambda a, y, n: series.power(a, p, n), lambda planes: exact.power(planes, p), compiled=()
     )
 
 

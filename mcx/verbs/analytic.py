@@ -12,7 +12,7 @@ from mcx.dispatch import is_number, numbers_of, unsupported, value_of
 from mcx.kernels import loops, program
 from mcx.planes import composed, times_unless_zero, together
 from mcx.record import Recorded
-from mcx.support import closure, live_steps, planes_in, supported
+from mcx.support import closure, planes_in, supported, tangent_steps
 from mcx.verbs.base import (
     Rule,
     buffer_in,
@@ -22,7 +22,9 @@ from mcx.verbs.base import (
     number_on,
     scaled,
 )
-from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel
+from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel, is_apart, settled
+
+KERNELS = (program.composition, program.recurrence)
 
 
 class Analytic(Rule):
@@ -36,13 +38,13 @@ class Analytic(Rule):
         The function of a buffer in the exact reading.
     recurrence : callable, optional
         ``recurrence(z, y0, live, dot)``, see `mcx.recurrences`: for one direction, from order 5 on.
-    compiled : bool
-        Whether they are formulas, with no choice among elements, so that kernels can be made.
+    compiled : tuple
+        Of which of the two kernels can be made: those that make no choice among elements.
     """
 
     verb = "analytic"
 
-    def __init__(self, series, exact=None, recurrence=None, compiled: bool = True):
+    def __init__(self, series, exact=None, recurrence=None, compiled=KERNELS):
         super().__init__((0,))
         self.series, self.exact = series, exact
         self.recurrence, self.compiled = recurrence, compiled
@@ -57,33 +59,49 @@ class Analytic(Rule):
                 )
             planes, live = self.exact(z._planes), closure(algebra.table, z.live)
             return Multicomplex(planes, algebra, supported(live, algebra))
-        table, live = algebra.table, z.live
-        kernel, planes = NO_KERNEL, None
-        if self.recurrence is not None and _is_long_series(table):
-            if self.compiled:
-                kernel = function_kernel(
-                    program.recurrence, func.__name__, self.recurrence, table, live
-                )
-            planes = kernel.run((z._planes,), z.shape, value=func)
-            if planes is None:
-                y = func(z._planes[0, ...])
-                planes = loops.by_recurrence(self.recurrence, z._planes, y, planes_in(live)[1:])
-            elif not np.isfinite(planes).all():
-                planes = None
-        elif self.compiled:
-            kernel = function_kernel(program.composition, func.__name__, self.series, table, live)
-            planes = kernel.run((z._planes,), z.shape, value=func)
+        kernel = self._kernel(func, algebra.table, z.live)
+        planes = kernel.run((z._planes,), z.shape, value=func)
+        if _is_long_series(algebra.table) and planes is not None and not np.isfinite(planes).all():
+            planes = None
         if planes is None:
-            a = z._planes[0]
-            y = func(a)
-            series = [y, *self.series(a, y, algebra.order)]
-            steps = live_steps(table, closure(table, live), live)
-            try:
-                planes = composed(series, z._planes, table, loops.add_products, steps)
-            except loops.Declined:
-                planes = composed(series, z._planes, table, steps=steps)
-        live = kernel.live or closure(table, live)
+            planes = self._by_planes(func, z)
+        live = kernel.live or closure(algebra.table, z.live)
         return Multicomplex(planes, algebra, supported(live, algebra))
+
+    def into(self, func, args, kwargs, target):
+        (z,) = args
+        if type(z) is not Multicomplex or z.algebra.exact or _is_long_series(z.algebra.table):
+            return self.apply(func, args, kwargs)
+        kernel = self._kernel(func, z.algebra.table, z.live)
+        apart = is_apart(target, z.algebra, z.shape, (z._planes,))
+        if apart and kernel.run((z._planes,), z.shape, func, target._planes) is not None:
+            return settled(target, kernel.live)
+        return self.apply(func, args, kwargs)
+
+    def _kernel(self, func, table, live: int):
+        """Return the kernel: of the recurrence for a long series in one direction."""
+        if self.recurrence is not None and _is_long_series(table):
+            make, formula = program.recurrence, self.recurrence
+        else:
+            make, formula = program.composition, self.series
+        if make not in self.compiled:
+            return NO_KERNEL
+        return function_kernel(make, func.__name__, formula, table, live)
+
+    def _by_planes(self, func, z):
+        """Return the planes of the result without a kernel of their own."""
+        table, live, a = z.algebra.table, z.live, z._planes[0, ...]
+        y = func(a)
+        if self.recurrence is not None and _is_long_series(table):
+            out = loops.by_recurrence(self.recurrence, z._planes, y, planes_in(live)[1:])
+            if out is not None:
+                return out
+        series = [y, *self.series(a, y, table.order)]
+        steps = tangent_steps(table, closure(table, live), live)
+        try:
+            return composed(series, z._planes, table, loops.add_products, steps)
+        except loops.Declined:
+            return composed(series, z._planes, table, steps=steps)
 
     def coefficient(self, func, number, y, k: int):
         """Return f⁽ᵏ⁾/k! at a number (y = f there), as a number of the same kind."""
@@ -126,6 +144,11 @@ class Divide(Rule):
     """x / y."""
 
     verb = "analytic"
+
+    def into(self, func, args, kwargs, target):
+        if not all(type(x) is Multicomplex and not x.algebra.exact for x in args):
+            return self.apply(func, args, kwargs)
+        return QUOTIENT(*args, target)
 
     def planes(self, func, args, kwargs, like):
         x, y = args

@@ -61,6 +61,10 @@ class Rule:
             return self.record(func, args, kwargs, top.tape)
         return self.planes(func, args, kwargs, top)
 
+    def into(self, func, args, kwargs, target):
+        """Return the result for out=target: the target itself where it was written there."""
+        return self.apply(func, args, kwargs)
+
     def places(self, args):
         """Return the positions of the operands among the arguments given."""
         if self.operands is None:

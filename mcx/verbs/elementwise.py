@@ -11,7 +11,15 @@ from mcx.array import Multicomplex
 from mcx.kernels import loops, program
 from mcx.kernels.launch import Kernel
 from mcx.planes import add_products, divide, embed, multiply, together
-from mcx.support import closure, embedded, live_steps, product_mask, supported
+from mcx.support import (
+    closure,
+    embedded,
+    live_levels,
+    live_steps,
+    planes_in,
+    product_mask,
+    supported,
+)
 from mcx.table import positions_of
 from mcx.verbs.base import buffer_in
 
@@ -46,6 +54,28 @@ def function_kernel(make, name: str, formula, table, live: int) -> Kernel:
     return Kernel(make(name, formula, table, live))
 
 
+def is_apart(target, algebra, shape, inputs) -> bool:
+    """Tell whether a kernel can write its result to a target: it fits, and no input lies there."""
+    return (
+        type(target) is Multicomplex
+        and type(target._planes) is np.ndarray
+        and target.algebra is algebra
+        and target.shape == shape
+        and target.dtype == inputs[0].dtype
+        and target._planes.flags.c_contiguous
+        and target._planes.flags.writeable
+        and not any(np.may_share_memory(target._planes, buffer) for buffer in inputs)
+    )
+
+
+def settled(target, live: int):
+    """Return a target into which the live planes of a result have been written."""
+    for k in planes_in(target.live & ~live):
+        target._planes[k, ...] = 0
+    target._enliven(live)
+    return target
+
+
 class Binary:
     """A binary operation on two numbers of the limit or exact algebra.
 
@@ -62,8 +92,8 @@ class Binary:
     def __init__(self, make, plain, mask):
         self.make, self.plain, self.mask = make, plain, mask
 
-    def __call__(self, x, y):
-        """Return the result for two numbers."""
+    def __call__(self, x, y, target=None):
+        """Return the result for two numbers: the target itself where it could be written there."""
         algebra = x.algebra
         if y.algebra is algebra:
             kernel = binary_kernel(self.make, algebra.table, x.live, None, y.live, None)
@@ -72,7 +102,11 @@ class Binary:
             rows = rows_in(x.algebra, algebra), rows_in(y.algebra, algebra)
             kernel = binary_kernel(self.make, algebra.table, x.live, rows[0], y.live, rows[1])
         shape = x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
-        planes = kernel.run((x._planes, y._planes), shape)
+        inputs = x._planes, y._planes
+        apart = target is not None and is_apart(target, algebra, shape, inputs)
+        if apart and kernel.run(inputs, shape, out=target._planes) is not None:
+            return settled(target, kernel.live)
+        planes = kernel.run(inputs, shape)
         if planes is None:
             left, right = (embed(n._planes, n.algebra, algebra) for n in (x, y))
             masks = (embedded(n.live, n.algebra, algebra) for n in (x, y))
@@ -112,7 +146,7 @@ def product(x, y, table, masks, add_products):
 
 def quotient(x, y, table, masks, add_products):
     """Return x / y in the limit algebra."""
-    return divide(x, y, table, add_products)
+    return divide(x, y, table, add_products, live_levels(table, *masks))
 
 
 def quotient_mask(table, x: int, y: int) -> int:

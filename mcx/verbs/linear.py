@@ -172,6 +172,16 @@ class Sum(Rule):
             return on_live_rows(func, x, y)
         return (SUM if self.sign > 0 else DIFFERENCE)(x, y)
 
+    def into(self, func, args, kwargs, target):
+        x, y = args
+        same = type(x) is type(y) is type(target) is Multicomplex and x.algebra is y.algebra
+        if same and target.algebra is x.algebra and x.live == y.live == target.live:
+            ndim = target.ndim
+            if ndim == max(x.ndim, y.ndim):
+                func(aligned(x._planes, ndim), aligned(y._planes, ndim), out=target._planes)
+                return target
+        return self.apply(func, args, kwargs)
+
     def _with_plain(self, func, number, plain, sign):
         planes, algebra = number._planes, number.algebra
         first = func(planes[0], plain)

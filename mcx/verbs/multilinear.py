@@ -54,6 +54,11 @@ class Multilinear(Rule):
             sums.add(call(operands), plane, sign)
         return sums.number(algebra, live)
 
+    def into(self, func, args, kwargs, target):
+        if self.elementwise is None or not all(type(x) is Multicomplex for x in args):
+            return self.apply(func, args, kwargs)
+        return self.elementwise(*args, target)
+
     def _elementwise(self, func, x, y):
         if not is_number(y):
             return scaled(func, x, y)

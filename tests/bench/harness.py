@@ -13,6 +13,7 @@ _THREADS = (
 )
 os.environ.update(dict.fromkeys(_THREADS, "1"))
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("NPROC", "1")  # from which JAX takes the size of its pool of threads
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
