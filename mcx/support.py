@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mcx.algebra import Algebra, embedding
-from mcx.table import Table, positions_of
+from mcx.table import Table, positions_of, selector
 
 
 class Support:
@@ -83,17 +83,29 @@ def live_steps(table: Table, left: int, right: int) -> tuple | None:
     """
     if left == right == (1 << table.size) - 1:
         return None
-    live = _live_triples(table, left, right)
-    first = [t for t in live if not t[0] and t[1]]
-    second = [t for t in live if t[0] and not t[1]]
-    others = [t for t in live if t[0] and t[1]]
-    return table.steps_of(first) + table.steps_of(second) + table.steps_of(others)
+    whole = [(0, slice(1, None), slice(1, None), 1), (slice(1, None), 0, slice(1, None), 1)]
+    return _live_among((*whole, *table.steps), table.size, left, right)
 
 
 @lru_cache(maxsize=1024)
 def tangent_steps(table: Table, left: int, right: int) -> tuple:
-    """Return `Table.steps` without the products of dead planes."""
-    return table.steps_of(t for t in _live_triples(table, left, right) if t[0] and t[1])
+    """Return `Table.steps` without the products of dead planes, in the same order."""
+    return _live_among(table.steps, table.size, left, right)
+
+
+def _live_among(steps, size: int, left: int, right: int) -> tuple:
+    live = []
+    for a, b, c, sign in steps:
+        by_left = isinstance(a, int)
+        one, many, own, other = (a, b, left, right) if by_left else (b, a, right, left)
+        if not own >> one & 1:
+            continue
+        pairs = zip(positions_of(many, size), positions_of(c, size), strict=True)
+        kept = [(m, target) for m, target in pairs if other >> m & 1]
+        if kept:
+            chosen, targets = (selector(list(side)) for side in zip(*kept, strict=True))
+            live.append((one, chosen, targets, sign) if by_left else (chosen, one, targets, sign))
+    return tuple(live)
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ operation), the kernel's result is dropped and the plain way runs: it warns as N
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import math
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from mcx.kernels import cache
+from mcx.kernels import cache, cuda
 from mcx.kernels.program import Program
 from mcx.kernels.source import python_source
 from mcx.kernels.symbols import Symbol
@@ -137,6 +138,8 @@ class Kernel:
             Where to put the result, apart from the memory of the inputs.
         """
         first = inputs[0]
+        if type(first).__module__.startswith("cupy"):
+            return self._run_on_device(inputs, shape, value, out)
         dtype = first.dtype
         function = self.compiled.get(dtype.char)
         if function is None:
@@ -184,10 +187,40 @@ class Kernel:
         status = 0
         for begin in range(start, stop, _BLOCK):
             end = min(begin + _BLOCK, stop)
-            known: dict = {}
-            ready = [_evaluated(call, flat, target, begin, end, known) for call in calls]
+            ready = self._called(flat, target, begin, end)
             status |= function(*flat, *ready, target, begin, end)
         return status
+
+    def _called(self, flat, target, start, stop):
+        """Return the results of the program's NumPy calls on some elements."""
+        known: dict = {}
+        with np.errstate(all="ignore") if self.program.quiet else contextlib.nullcontext():
+            return [
+                _evaluated(call, flat, target, start, stop, known) for call in self.program.calls
+            ]
+
+    def _run_on_device(self, inputs, shape, value, out):
+        """Run on CuPy buffers, or decline."""
+        first = inputs[0]
+        fits = all(
+            type(b) is type(first)
+            and b.dtype == first.dtype
+            and b.shape[1:] == shape
+            and b.flags.c_contiguous
+            for b in inputs
+        )
+        if not (fits and self.program is not None and first.dtype.char in "fd"):
+            return None
+        if out is None:
+            make = np.zeros_like if self.partial else np.empty_like
+            out = make(first, shape=(self.program.size, *shape))
+        if value is not None:
+            value(first[0, ...], out=out[0, ...])
+        size = math.prod(shape)
+        flat = [b.reshape(len(b), size) for b in inputs]
+        target = out.reshape(len(out), size)
+        cuda.run(self.program, flat, self._called(flat, target, 0, size), target)
+        return out
 
 
 _UFUNCS = {

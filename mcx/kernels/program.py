@@ -34,6 +34,8 @@ class Program:
         What is written: plane of the result to node. Other planes are structural zeros.
     size : int
         Planes of the result.
+    quiet : bool
+        Whether the NumPy calls are not to warn: those of a recurrence, whose result is checked.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Program:
     nodes: tuple[Symbol, ...]
     results: dict[int, Symbol]
     size: int
+    quiet: bool
 
     @property
     def live(self) -> int:
@@ -110,7 +113,7 @@ def recurrence(name: str, formula, table: Table, live: int) -> Program | None:
     trace = Trace()
     z = Operand(live).symbols(trace, "x", table.size)
     out = formula(z, trace.row("out", 0), planes_in(live)[1:], recurrences.dot)
-    return traced(name, ("x",), out, kept=(0,))
+    return traced(name, ("x",), out, kept=(0,), quiet=True)
 
 
 def _pair(table, x, y):
@@ -118,7 +121,7 @@ def _pair(table, x, y):
     return x.symbols(trace, "x", table.size), y.symbols(trace, "y", table.size)
 
 
-def traced(name: str, inputs: tuple[str, ...], result, kept=()) -> Program | None:
+def traced(name: str, inputs: tuple[str, ...], result, kept=(), quiet=False) -> Program | None:
     """Return the program that computes `result` (an object array of symbols, a plane each).
 
     Planes in `kept` are computed by NumPy before, and not written. None if it is too long, or has
@@ -132,7 +135,7 @@ def traced(name: str, inputs: tuple[str, ...], result, kept=()) -> Program | Non
         return None
     rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
     calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")
-    return Program(name, inputs, rows, calls, nodes, results, len(result))
+    return Program(name, inputs, rows, calls, nodes, results, len(result), quiet)
 
 
 def _absent(node) -> bool:

@@ -22,7 +22,7 @@ from mcx.verbs.base import (
     number_on,
     scaled,
 )
-from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel, is_apart, settled
+from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel, is_apart, written
 
 KERNELS = (program.composition, program.recurrence)
 
@@ -74,8 +74,8 @@ class Analytic(Rule):
             return self.apply(func, args, kwargs)
         kernel = self._kernel(func, z.algebra.table, z.live)
         apart = is_apart(target, z.algebra, z.shape, (z._planes,))
-        if apart and kernel.run((z._planes,), z.shape, func, target._planes) is not None:
-            return settled(target, kernel.live)
+        if apart and written(kernel, (z._planes,), target, func):
+            return target
         return self.apply(func, args, kwargs)
 
     def _kernel(self, func, table, live: int):

@@ -68,12 +68,14 @@ def is_apart(target, algebra, shape, inputs) -> bool:
     )
 
 
-def settled(target, live: int):
-    """Return a target into which the live planes of a result have been written."""
-    for k in planes_in(target.live & ~live):
+def written(kernel, inputs, target, value=None) -> bool:
+    """Write a kernel's result to a target, and tell whether it could be done."""
+    target._enliven(kernel.live)  # what a kernel leaves there counts, even if an exception follows
+    if kernel.run(inputs, target.shape, value, target._planes) is None:
+        return False
+    for k in planes_in(target.live & ~kernel.live):
         target._planes[k, ...] = 0
-    target._enliven(live)
-    return target
+    return True
 
 
 class Binary:
@@ -104,8 +106,8 @@ class Binary:
         shape = x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
         inputs = x._planes, y._planes
         apart = target is not None and is_apart(target, algebra, shape, inputs)
-        if apart and kernel.run(inputs, shape, out=target._planes) is not None:
-            return settled(target, kernel.live)
+        if apart and written(kernel, inputs, target):
+            return target
         planes = kernel.run(inputs, shape)
         if planes is None:
             left, right = (embed(n._planes, n.algebra, algebra) for n in (x, y))

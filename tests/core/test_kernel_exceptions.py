@@ -6,10 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from core.algebras import ALGEBRAS
-from core.ways import assert_same, by_kernels, plainly
+from core.ways import assert_dead_planes_are_zero, assert_same, by_kernels, plainly
 
 import mcx
 from mcx.rules.arithmetic import ANALYTIC
+from mcx.support import mask_of, supported
 
 ORDER_2, SERIES_5 = ALGEBRAS["order 2"], ALGEBRAS["series 5"]
 FINITE = (0.0, -0.0, 0.5, -1.0, 1.0, 3.0, 800.0)
@@ -23,18 +24,25 @@ def points(dtype):
 
 
 # Tangents along the two units, and along both.
-TANGENTS = ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0), (np.inf, 0.0, 1.0), (1e30, 1e30, 0.0))
+TANGENTS = (
+    (1.0, 2.0, 1.0),
+    (1.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (np.inf, 0.0, 1.0),
+    (1e30, 1e30, 0.0),
+)
 FUNCTIONS = [pytest.param(func, id=func.__name__) for func in ANALYTIC] + [
     pytest.param(lambda z, p=p: np.power(z, p), id=f"power {p}") for p in (3, -2, 2.5)
 ]
 
 
 def of_planes(algebra, planes, dtype):
-    """Return a number of one element with the given first planes."""
+    """Return a number of one element with the given first planes; those that are 0 are dead."""
     buffer = np.zeros((algebra.size, 1), dtype)
     with np.errstate(over="ignore"):
         buffer[: len(planes), 0] = planes
-    return mcx.Multicomplex(buffer, algebra)
+    live = mask_of(k for k, plane in enumerate(planes) if plane != 0)
+    return mcx.Multicomplex(buffer, algebra, supported(live, algebra))
 
 
 def outcome(run, way, errors="warn"):
@@ -57,6 +65,8 @@ def check(run):
             assert result is expected
         else:
             assert_same(result, expected)
+            assert_dead_planes_are_zero(result)
+            assert_dead_planes_are_zero(expected)
 
 
 @pytest.mark.parametrize("func", FUNCTIONS)

@@ -7,7 +7,14 @@ import warnings
 import numpy as np
 import pytest
 from core.algebras import ALGEBRAS, UNITS
-from core.ways import assert_same, both, by_kernels, interpreted, plainly
+from core.ways import (
+    assert_dead_planes_are_zero,
+    assert_same,
+    both,
+    by_kernels,
+    interpreted,
+    plainly,
+)
 
 import mcx
 from mcx.algebra import algebra_of, fresh_factor, unit_factor
@@ -243,11 +250,6 @@ class TestMemory:
             for result, expected in zip(*results, strict=True):
                 assert_same(result, expected)
                 assert_dead_planes_are_zero(result)
-
-
-def assert_dead_planes_are_zero(z):
-    for k in range(z.algebra.size):
-        assert z.live >> k & 1 or not np.any(z._planes[k]), f"plane {k} is dead and not zero"
 
 
 @pytest.fixture
