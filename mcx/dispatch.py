@@ -29,6 +29,7 @@ _SIGNATURES = {
 }
 
 _PLAIN = (numbers.Number, np.generic)
+_NESTS = (list, tuple, dict)
 
 
 class Number:
@@ -44,13 +45,17 @@ def is_number(x) -> bool:
 
 def numbers_of(x):
     """Return the numbers in (nested) arguments, in order."""
-    if is_number(x):
+    if isinstance(x, Number):
         return [x]
-    if isinstance(x, (list, tuple)):
-        return [n for item in x for n in numbers_of(item)]
-    if isinstance(x, dict):
-        return numbers_of(list(x.values()))
-    return []
+    if not isinstance(x, _NESTS):
+        return []
+    found = []
+    for item in x.values() if isinstance(x, dict) else x:
+        if isinstance(item, Number):
+            found.append(item)
+        elif isinstance(item, _NESTS):
+            found.extend(numbers_of(item))
+    return found
 
 
 def value_of(x):

@@ -59,8 +59,17 @@ def memory_order(array) -> tuple[int, ...]:
     return tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
 
 
+def zeros_like(planes):
+    """Return zeros like a buffer, in memory that is not touched before something is written."""
+    if type(planes) is np.ndarray and planes.flags.c_contiguous:
+        return np.zeros(planes.shape, planes.dtype)
+    return np.zeros_like(planes)
+
+
 def buffer_like(plane, size: int, zeros: bool = False, dtype=None):
     """Return a new buffer whose planes have the shape and memory layout of the given one."""
+    if zeros and type(plane) is np.ndarray and plane.flags.c_contiguous:
+        return np.zeros((size, *plane.shape), dtype or plane.dtype)
     make = np.zeros_like if zeros else np.empty_like
     if plane.ndim < 2 or plane.flags.c_contiguous:
         return make(plane, shape=(size, *plane.shape), dtype=dtype)
@@ -139,7 +148,7 @@ def times_unless_zero(coefficient, tangent):
         return np.where(tangent == 0, 0, coefficient * tangent)
 
 
-def compose(series, planes, table: Table, times=np.multiply, add_products=add_products, steps=None):
+def compose(series, planes, table: Table, times=np.multiply, add_products=add_products, live=None):
     """Return f(z) in the limit algebra from the Taylor coefficients of f at the value.
 
     Over a last factor of first order, z = z1 + Σ t_j z_j, it is f(z1) + Σ t_j f'(z1) z_j; otherwise
@@ -155,42 +164,47 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
         times(coefficient, tangent), `np.multiply` or `times_unless_zero`.
     add_products : callable
         What multiplies and adds planes.
-    steps : tuple, optional
-        Steps of the products with z beyond its value, in Horner's rule, where planes are dead.
+    live : tuple (steps, rows), optional
+        Where planes of z are dead: the steps of the products with live planes beyond the value, and
+        the first rows, among them all that are live.
 
     References
     ----------
     J. Fike and J. Alonso, "The development of hyper-dual numbers for exact second-derivative
     calculations", AIAA 2011-886 (the case of two first-order factors).
     """
-    out = np.empty_like(planes)
     *inner, last = table.lower_sets
     if inner and all(sum(index) <= 1 for index in last):
         part = product_table(tuple(inner), False)
         slopes = [k * c for k, c in enumerate(series[1:], 1)]
         how = (part, times, add_products)
+        out = np.empty_like(planes)
         out[: part.size] = compose(series[: part.order + 1], planes[: part.size], *how)
         slope = compose(slopes[: part.order + 1], planes[: part.size], *how)
         for start in range(part.size, table.size, part.size):
             block = slice(start, start + part.size)
             out[block] = multiply(slope, planes[block], *how)
         return out
-    out[1:] = times(series[-1], planes[1:])
+    make = np.empty_like if live is None else zeros_like
+    steps, rows = (table.steps, slice(0, None)) if live is None else live
+    moving = slice(1, rows.stop)
+    out = make(planes)
+    out[moving] = times(series[-1], planes[moving])
     for coefficient in reversed(series[1:-1]):
-        tangent = np.empty_like(out)
-        tangent[1:] = times(coefficient, planes[1:])
-        add_products(tangent, out, planes, table.steps if steps is None else steps, times)
+        tangent = make(planes)
+        tangent[moving] = times(coefficient, planes[moving])
+        add_products(tangent, out, planes, steps, times)
         out = tangent
     out[0, ...] = series[0]
     return out
 
 
-def composed(series, planes, table: Table, add_products=add_products, steps=None):
+def composed(series, planes, table: Table, add_products=add_products, live=None):
     """Return `compose` of arrays, without 0·inf where a coefficient is not finite."""
     dtype = np.result_type(series[0].dtype, planes.dtype)
     planes = planes if planes.dtype == dtype else planes.astype(dtype)
     with np.errstate(all="ignore"):
-        out = compose(series, planes, table, np.multiply, add_products, steps)
+        out = compose(series, planes, table, np.multiply, add_products, live)
     if np.isfinite(out).all():
         return out
     return compose(series, planes, table, times_unless_zero)

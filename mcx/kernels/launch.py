@@ -7,7 +7,6 @@ operation), the kernel's result is dropped and the plain way runs: it warns as N
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import functools
 import math
@@ -194,10 +193,10 @@ class Kernel:
     def _called(self, flat, target, start, stop):
         """Return the results of the program's NumPy calls on some elements."""
         known: dict = {}
-        with np.errstate(all="ignore") if self.program.quiet else contextlib.nullcontext():
-            return [
-                _evaluated(call, flat, target, start, stop, known) for call in self.program.calls
-            ]
+        if not self.program.quiet:
+            return [_evaluated(c, flat, target, start, stop, known) for c in self.program.calls]
+        with np.errstate(all="ignore"):
+            return [_evaluated(c, flat, target, start, stop, known) for c in self.program.calls]
 
     def _run_on_device(self, inputs, shape, value, out):
         """Run on CuPy buffers, or decline."""

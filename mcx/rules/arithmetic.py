@@ -16,13 +16,13 @@ from mcx.recurrences import RECURRENCES
 from mcx.verbs import (
     Analytic,
     Bivariate,
+    Choice,
     Composed,
     Constant,
     Divide,
     Elementwise,
     Linear,
     Multilinear,
-    Selection,
     Sum,
     primitive,
 )
@@ -169,7 +169,13 @@ def _arctan2(y, x):
 
 
 def _logaddexp(x, y, unit: float = 1.0):
-    """Larger + softplus(smaller − larger), in units of `unit`."""
+    """Larger + softplus(smaller − larger), in units of `unit`.
+
+    A plain operand has no derivative to lose: softplus(z − c), whose value NumPy's call replaces.
+    """
+    if not is_number(x) or not is_number(y):
+        distance = y - x if is_number(y) else x - y
+        return softplus(distance) if unit == 1 else softplus(distance * unit) / unit
     first = value_of(x) >= value_of(y)
     large, small = np.where(first, x, y), np.where(first, y, x)
     return large + softplus((small - large) * unit) / unit
@@ -224,7 +230,7 @@ def _by_sign(a):
 _COMPLEX_ABSOLUTE = Composed(lambda z: np.hypot(np.real(z), np.imag(z)))
 
 
-class _Absolute(Selection):
+class _Absolute(Choice):
     """|z|; of complex coefficients √(re² + im²), which is not a choice among elements."""
 
     def apply(self, func, args, kwargs, like=None):
@@ -254,7 +260,7 @@ def _clip(a, low, high):
     return lambda u, v, w: np.where(above, w, np.where(below, v, u))
 
 
-class _Clip(Selection):
+class _Clip(Choice):
     """np.clip in both spellings, and the ufunc that ndarray.clip calls; no bound is infinite."""
 
     def apply(self, func, args, kwargs, like=None):
@@ -265,7 +271,7 @@ class _Clip(Selection):
         return super().apply(np.clip, (bounds["a"], low, high), {}, like)
 
 
-class _Where(Selection):
+class _Where(Choice):
     """np.where; with the condition alone it names indices, by the value."""
 
     def apply(self, func, args, kwargs, like=None):
@@ -280,17 +286,17 @@ def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
 
 
 SELECTIONS = {
-    np.maximum: Selection((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
-    np.minimum: Selection((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
-    np.fmax: Selection((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
-    np.fmin: Selection((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
+    np.maximum: Choice((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
+    np.minimum: Choice((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
+    np.fmax: Choice((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(b))),
+    np.fmin: Choice((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(b))),
     np.absolute: _Absolute((0,), _by_sign),
-    np.fabs: Selection((0,), _by_sign),
-    np.copysign: Selection((0,), _copysign, deciding=(1,)),
-    np.heaviside: Selection((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, 0)),
+    np.fabs: Choice((0,), _by_sign),
+    np.copysign: Choice((0,), _copysign, deciding=(1,)),
+    np.heaviside: Choice((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, 0)),
     np.clip: _Clip((0, 1, 2), _clip),
     np._core.umath.clip: _Clip((0, 1, 2), _clip),
-    np.nan_to_num: Selection((0,), _nan_to_num),
+    np.nan_to_num: Choice((0,), _nan_to_num),
     np.where: _Where((1, 2), lambda c, x, y: lambda u, v: np.where(c, u, v), deciding=(0,)),
 }
 for _func, _rule in SELECTIONS.items():
@@ -306,7 +312,7 @@ class _Pair(Composed):
         return self.formula(*args, **kwargs)
 
 
-_FRACTION = Selection((0,), lambda a: lambda u: u)
+_FRACTION = Choice((0,), lambda a: lambda u: u)
 
 
 def _modf(x):

@@ -14,11 +14,12 @@ from mcx.verbs.constant import Constant, Fresh, Value
 from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
 from mcx.verbs.multilinear import Multilinear
 from mcx.verbs.primitive import primitive, register_bilinear, register_linear
-from mcx.verbs.selection import Selection
+from mcx.verbs.selection import Choice, Selection
 
 __all__ = [
     "Analytic",
     "Bivariate",
+    "Choice",
     "Composed",
     "Constant",
     "Divide",

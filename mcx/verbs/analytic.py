@@ -12,7 +12,7 @@ from mcx.dispatch import is_number, numbers_of, unsupported, value_of
 from mcx.kernels import loops, program
 from mcx.planes import composed, times_unless_zero, together
 from mcx.record import Recorded
-from mcx.support import closure, planes_in, supported, tangent_steps
+from mcx.support import closure, live_rows, planes_in, supported, tangent_steps
 from mcx.verbs.base import (
     Rule,
     buffer_in,
@@ -97,11 +97,13 @@ class Analytic(Rule):
             if out is not None:
                 return out
         series = [y, *self.series(a, y, table.order)]
-        steps = tangent_steps(table, closure(table, live), live)
+        some = None
+        if live != z.algebra.full:
+            some = tangent_steps(table, closure(table, live), live), live_rows(live, table.size)
         try:
-            return composed(series, z._planes, table, loops.add_products, steps)
+            return composed(series, z._planes, table, loops.add_products, some)
         except loops.Declined:
-            return composed(series, z._planes, table, steps=steps)
+            return composed(series, z._planes, table, live=some)
 
     def coefficient(self, func, number, y, k: int):
         """Return f⁽ᵏ⁾/k! at a number (y = f there), as a number of the same kind."""

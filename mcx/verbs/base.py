@@ -11,7 +11,7 @@ from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
 from mcx.planes import aligned, assembled, buffer_like, embed, from_value
 from mcx.record import Recorded
-from mcx.support import embedded, live_rows, supported
+from mcx.support import embedded, live_rows, planes_in, supported
 from mcx.table import positions_of
 
 
@@ -167,7 +167,14 @@ def scaled(func, number, plain):
     first = func(planes[rows], plain)
     out = buffer_like(first[0, ...], algebra.size, zeros=True)
     out[rows] = first
-    return Multicomplex(out, algebra, supported(live, algebra))
+    return with_dead_planes(out, algebra, live)
+
+
+def with_dead_planes(planes, algebra, live: int):
+    """Return the number, dead planes set to 0: NaN times their zeros is NaN."""
+    for k in planes_in(((1 << live.bit_length()) - 1) & ~live):
+        planes[k, ...] = 0
+    return Multicomplex(planes, algebra, supported(live, algebra))
 
 
 def rebuilt(like, items):

@@ -183,14 +183,17 @@ class Sum(Rule):
         return self.apply(func, args, kwargs)
 
     def _with_plain(self, func, number, plain, sign):
-        planes, algebra = number._planes, number.algebra
-        first = func(planes[0], plain)
-        out = np.empty_like(first, shape=(len(planes), *first.shape))
+        algebra, live = number.algebra, number.live
+        first = func(number._planes[0], plain)
+        rows = slice(1, live_rows(live, algebra.size).stop)
+        out = buffer_like(first, algebra.size, zeros=rows.stop < algebra.size)
         out[0, ...] = first
-        out[1:] = aligned(planes, first.ndim)[1:]
-        if sign < 0:
-            np.negative(out[1:], out=out[1:])
-        return Multicomplex(out, algebra, supported(number.live, algebra))
+        tangents = aligned(number._planes, first.ndim)[rows]
+        if sign > 0:
+            out[rows] = tangents
+        else:
+            np.negative(tangents, out=out[rows])
+        return Multicomplex(out, algebra, supported(live, algebra))
 
     def record(self, func, args, kwargs, tape):
         x, y = args

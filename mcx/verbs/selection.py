@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mcx.array import Multicomplex
 from mcx.dispatch import numbers_of, positional, unsupported, value_of
-from mcx.support import planes_in
+from mcx.planes import aligned, buffer_like
+from mcx.support import live_rows, planes_in
 from mcx.verbs.base import (
     MOVING,
     Rule,
@@ -14,6 +16,7 @@ from mcx.verbs.base import (
     number_on,
     plane_of,
     replaced,
+    with_dead_planes,
     wrapped,
     zero_like,
 )
@@ -27,6 +30,7 @@ class Selection(Rule):
     """
 
     verb = "selection"
+    elementwise = False
 
     def __init__(self, operands, choose, deciding: tuple[int, ...] = ()):
         super().__init__(operands)
@@ -46,8 +50,16 @@ class Selection(Rule):
     def planes(self, func, args, kwargs, like):
         args, kwargs, operands, pick = self._pick(func, args, kwargs)
         first = func(*value_of(tuple(args)), **kwargs)
-        algebra = lifted(numbers_of(args))
+        numbers = numbers_of(args)
+        algebra = lifted(numbers)
         live = live_among(operands, algebra)
+        if self.elementwise and all(n.algebra is algebra for n in numbers):
+            rows = slice(1, live_rows(live, algebra.size).stop)
+            out = buffer_like(first, algebra.size, zeros=rows.stop < algebra.size)
+            out[0, ...] = first
+            stacks = (tangents_of(x, rows, first.ndim) for x in operands)
+            out[rows] = pick(*stacks)
+            return with_dead_planes(out, algebra, live)
         rest = (
             pick(*replaced(operands, lambda x, k=k: plane_of(x, k, algebra)))
             for k in planes_in(live)[1:]
@@ -65,3 +77,14 @@ class Selection(Rule):
             return pick(*(next(source) if x is MOVING else x for x in fixed))
 
         return tape.emit(number, step, moving)
+
+
+class Choice(Selection):
+    """An elementwise selection: made on all planes in one call."""
+
+    elementwise = True
+
+
+def tangents_of(x, rows, ndim: int):
+    """Return some planes of a number, aligned to so many dimensions; zero for a plain operand."""
+    return aligned(x._planes, ndim)[rows] if isinstance(x, Multicomplex) else zero_like(x)

@@ -184,9 +184,9 @@ def as_coefficients(values, peer: Peer) -> np.ndarray:
     return np.stack([np.asarray(v) / k for v, k in zip(values, scale, strict=True)])
 
 
-def serve(pipe, name: str, x) -> None:
+def serve(pipe, name: str, title: str) -> None:
     """Run a peer: receive orders, send for each the first time, then the best and the values."""
-    peer = PEERS[name]
+    peer, x = PEERS[name], POINTS[title]
     try:
         if harness.peer(peer.module) is None:
             raise ImportError("not installed")
@@ -231,11 +231,11 @@ class Result:
     reason: str = ""
 
 
-def measure_peer(name: str, x, reference: dict[int, np.ndarray]) -> Result:
+def measure_peer(name: str, title: str, reference: dict[int, np.ndarray]) -> Result:
     """Time a peer up to the order that it reaches, and compare its numbers with the reference."""
     context, result, n = multiprocessing.get_context("spawn"), Result(), 0
     pipe, other_end = context.Pipe()
-    process = context.Process(target=serve, args=(other_end, name, x), daemon=True)
+    process = context.Process(target=serve, args=(other_end, name, title), daemon=True)
     process.start()
     other_end.close()
     try:
@@ -256,17 +256,17 @@ def measure_peer(name: str, x, reference: dict[int, np.ndarray]) -> Result:
     return result
 
 
-def measure(x) -> dict[str, Result]:
-    """Time mcx and every peer at the points x."""
+def measure(title: str) -> dict[str, Result]:
+    """Time mcx and every peer at the points of that title."""
     reference, own = {}, Result()
     for n in ORDERS:
-        call = ours(x, n)
+        call = ours(POINTS[title], n)
         start = time.perf_counter()
         reference[n] = call()
         own.first[n] = time.perf_counter() - start
         harness.best(call, seconds=0.5)  # kernels are compiled after some hundred small calls
         own.seconds[n] = harness.best(call, seconds=0.3)
-    return {"mcx": own, **{name: measure_peer(name, x, reference) for name in PEERS}}
+    return {"mcx": own, **{name: measure_peer(name, title, reference) for name in PEERS}}
 
 
 def check_exact() -> float:
@@ -388,8 +388,8 @@ def main() -> None:
     print(f"limits: {LIMIT:g} s for the first call of an order, {LIMIT_JET:g} s for jet")
     print("times: of repeated calls, after compilation; first calls of jitted peers beside them")
     everything = {}
-    for title, x in POINTS.items():
-        everything[title] = measure(x)
+    for title in POINTS:
+        everything[title] = measure(title)
         print_times(title, everything[title])
     print_bars(everything)
     draw(everything, path)

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import itertools
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from core.algebras import UNITS
 from core.ways import assert_same, plainly
 from numpy.testing import assert_array_equal
+from standin import StandIn
 
 import mcx
 from mcx.algebra import algebra_of, unit_factor
@@ -212,6 +214,61 @@ class TestRun:
         x = np.empty((2, 0))
         cuda.run(traced(np.multiply, ORDERS[1], -1), [x, x], [], x)
         assert not launches.launched
+
+
+@pytest.fixture
+def pretended(monkeypatch, tmp_path):
+    """Make the stand-in pass for CuPy's array, its kernels run on the CPU; count launches."""
+    launched = []
+
+    class RawKernel:
+        def __init__(self, code, name, options=()):
+            folder = tmp_path / str(len(list(tmp_path.iterdir())))
+            folder.mkdir()
+            self.kernel = as_c(code, folder)
+
+        def __call__(self, grid, block, args):
+            *arrays, size = args
+            assert all(a.flags.c_contiguous for a in arrays)
+            pointers = [ctypes.c_void_p(a._array.ctypes.data) for a in arrays]
+            self.kernel(*pointers, ctypes.c_longlong(size))
+            launched.append(args)
+
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(RawKernel=RawKernel))
+    monkeypatch.setattr(StandIn, "__module__", "cupy")
+    cuda._compiled.cache_clear()
+    yield launched
+    cuda._compiled.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        np.multiply, np.divide, lambda x, y: np.tanh(x), lambda x, y: np.sqrt(y),
+        lambda x, y: 1 / y, lambda x, y: x**2.5, lambda x, y: np.log(x.T) * y.T,
+        lambda x, y: x[1:] * y[:-1], lambda x, y: x * y[0], lambda x, y: np.exp(x * 0.0 + 1.0) / y,
+    ],
+)  # fmt: skip
+def test_numbers_on_a_pretended_device(func, dtype, rng, pretended):
+    """Numbers of device arrays through the whole of mcx: the bits are those of NumPy."""
+    algebra = ORDERS[2]
+    for masks in itertools.product((0b1111, 0b0111), (0b1111, 0b0101)):
+        x, y = (
+            mcx.Multicomplex(z._planes.reshape(-1, 3, 3), algebra, supported(z.live, algebra))
+            for z in (number(rng, algebra, mask, dtype) for mask in masks)
+        )
+        on_device = [
+            mcx.Multicomplex(StandIn.wrap(z._planes), algebra, supported(z.live, algebra))
+            for z in (x, y)
+        ]
+        result = func(*on_device)
+        with plainly():
+            expected = func(x, y)
+        assert type(result._planes) is StandIn
+        assert_array_equal(result._planes.get(), expected._planes, strict=True)
+        assert result.live == expected.live
+    if func in BINARY:
+        assert len(pretended) == 4
 
 
 @pytest.mark.gpu

@@ -121,6 +121,9 @@ class TestBlocks:
             f, sizes = evaluations(Cubic(rng, size))
             mcx.hessian(f, rng.normal(size=size))
             assert sizes == [(size + 1) * (size + 2) // 2]
+        f, sizes = evaluations(Cubic(rng, 52))
+        mcx.hessian(f, rng.normal(size=52))
+        assert sizes == [27 * 28 // 2, 27 * 27, 27 * 28 // 2]
         f, sizes = evaluations(Cubic(rng, 128))
         mcx.gradient(f, rng.normal(size=128))
         assert sizes == [129]

@@ -10,7 +10,7 @@ from core.ways import assert_dead_planes_are_zero, assert_same, by_kernels, plai
 
 import mcx
 from mcx.rules.arithmetic import ANALYTIC
-from mcx.support import mask_of, supported
+from mcx.support import supported
 
 ORDER_2, SERIES_5 = ALGEBRAS["order 2"], ALGEBRAS["series 5"]
 FINITE = (0.0, -0.0, 0.5, -1.0, 1.0, 3.0, 800.0)
@@ -36,13 +36,12 @@ FUNCTIONS = [pytest.param(func, id=func.__name__) for func in ANALYTIC] + [
 ]
 
 
-def of_planes(algebra, planes, dtype):
-    """Return a number of one element with the given first planes; those that are 0 are dead."""
+def of_planes(algebra, planes, dtype, live=None):
+    """Return a number of one element with the given first planes."""
     buffer = np.zeros((algebra.size, 1), dtype)
     with np.errstate(over="ignore"):
         buffer[: len(planes), 0] = planes
-    live = mask_of(k for k, plane in enumerate(planes) if plane != 0)
-    return mcx.Multicomplex(buffer, algebra, supported(live, algebra))
+    return mcx.Multicomplex(buffer, algebra, supported(live or algebra.full, algebra))
 
 
 def outcome(run, way, errors="warn"):
@@ -57,6 +56,7 @@ def outcome(run, way, errors="warn"):
 
 
 def check(run):
+    """Check that results, warnings and errors are the same, and dead planes zero."""
     for errors in ("warn", "raise"):
         result, messages = outcome(run, by_kernels, errors)
         expected, awaited = outcome(run, plainly, errors)
@@ -81,6 +81,21 @@ def test_functions(func, dtype):
 
 
 @pytest.mark.parametrize("func", FUNCTIONS)
+@pytest.mark.parametrize("live", [0b0111, 0b0011, 0b1001])
+def test_functions_with_dead_planes(func, live):
+    """Kernels leave out what no live plane needs, and are silent about it."""
+    for value in points(float):
+        planes = (value, 2.0 * (live >> 1 & 1), live >> 2 & 1, live >> 3)
+        z = of_planes(ORDER_2, planes, float, live)
+        result, messages = outcome(lambda z=z: func(z), by_kernels)
+        expected, awaited = outcome(lambda z=z: func(z), plainly)
+        assert messages <= awaited
+        assert_same(result, expected)
+        assert_dead_planes_are_zero(result)
+        assert_dead_planes_are_zero(expected)
+
+
+@pytest.mark.parametrize("func", FUNCTIONS)
 def test_recurrences(func):
     for value, tangent in itertools.product(points(float), (0.0, 1.0)):
         z = of_planes(SERIES_5, (value, tangent), float)
@@ -90,10 +105,14 @@ def test_recurrences(func):
 @pytest.mark.parametrize("func", [np.add, np.subtract, np.multiply, np.divide])
 def test_two_numbers(func, dtype):
     for left, right in itertools.product(points(dtype), repeat=2):
-        for first, second in (((1.0, 0.0, 1.0), (0.0, 2.0, 0.0)), ((np.inf, 1.0, 0), (1.0, 0, 0))):
-            x = of_planes(ORDER_2, (left, *first), dtype)
-            y = of_planes(ORDER_2, (right, *second), dtype)
-            check(lambda x=x, y=y: func(x, y))
+        for first, second in (
+            ((1.0, 1.0, 0.0), (0.0, 2.0, 0.0)),
+            ((np.inf, 1.0, 0.0), (1.0, 0.0, 0.0)),
+        ):
+            for live in (0b1111, 0b0111):
+                x = of_planes(ORDER_2, (left, *first), dtype, live)
+                y = of_planes(ORDER_2, (right, *second), dtype, live)
+                check(lambda x=x, y=y: func(x, y))
 
 
 def test_plain_over_number(dtype):
