@@ -92,7 +92,7 @@ class Multicomplex(Surface):
         return self._planes
 
     @property
-    def buffer(self):
+    def _buffer(self):
         """The array that holds the planes, for its type and device."""
         return self._planes
 

@@ -142,7 +142,7 @@ def _foreign(x, number) -> bool:
         return type(x) not in (np.ndarray, np.memmap)
     if isinstance(x, (list, tuple)):
         return any(_foreign(item, number) for item in x)
-    return type(x) is not type(number.buffer)
+    return type(x) is not type(number._buffer)
 
 
 def _hands_over(number, operands) -> bool:
@@ -252,7 +252,7 @@ def _call_method(ufunc, method, inputs, kwargs, out):
 def call_function(number, func, types, args, kwargs):
     """Answer `__array_function__`."""
     for t in types:
-        known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number.buffer))
+        known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number._buffer))
         if not known:
             return NotImplemented
     if any(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.algebra import Algebra, embedding
+from mcx.memory import SMALLEST, new_buffer
 from mcx.support import planes_in
 from mcx.table import Table, product_table
 
@@ -60,16 +61,34 @@ def memory_order(array) -> tuple[int, ...]:
 
 
 def zeros_like(planes):
-    """Return zeros like a buffer, in memory that is not touched before something is written."""
+    """Return zeros like a buffer."""
     if type(planes) is np.ndarray and planes.flags.c_contiguous:
-        return np.zeros(planes.shape, planes.dtype)
+        out = new_buffer(planes.shape, planes.dtype)
+        out.fill(0)
+        return out
     return np.zeros_like(planes)
+
+
+def in_new_buffer(func, first, *others):
+    """Return func(first, …), a ufunc of a buffer, in memory that has been used before."""
+    plain = type(first) is np.ndarray and first.nbytes >= SMALLEST and first.flags.c_contiguous
+    for other in others if plain else ():
+        if type(other) in (int, float):
+            continue
+        plain = plain and type(other) is np.ndarray and other.dtype == first.dtype
+        plain = plain and other.flags.c_contiguous and other.shape == first.shape
+    if not plain:
+        return func(first, *others)
+    return func(first, *others, out=new_buffer(first.shape, first.dtype))
 
 
 def buffer_like(plane, size: int, zeros: bool = False, dtype=None):
     """Return a new buffer whose planes have the shape and memory layout of the given one."""
-    if zeros and type(plane) is np.ndarray and plane.flags.c_contiguous:
-        return np.zeros((size, *plane.shape), dtype or plane.dtype)
+    if type(plane) is np.ndarray and plane.flags.c_contiguous:
+        out = new_buffer((size, *plane.shape), np.dtype(dtype or plane.dtype))
+        if zeros:
+            out.fill(0)
+        return out
     make = np.zeros_like if zeros else np.empty_like
     if plane.ndim < 2 or plane.flags.c_contiguous:
         return make(plane, shape=(size, *plane.shape), dtype=dtype)

@@ -23,7 +23,7 @@ _serials = itertools.count(1)
 
 def buffer_of(x):
     """Return the plain array that holds x."""
-    return x.buffer if is_number(x) else x
+    return x._buffer if is_number(x) else x
 
 
 def shares_memory(x, y) -> bool:
@@ -147,7 +147,7 @@ class Recorded(Surface):
         return value_of(self.number)
 
     @property
-    def buffer(self):
+    def _buffer(self):
         """Plain array that holds the value."""
         return buffer_of(self.number)
 

@@ -75,7 +75,7 @@ def seeded_by_units(x, factor: Factor, *blocks):
         Where e_q is 1.
     """
     algebra = algebra_of((factor,))
-    like = x.buffer if is_number(x) else x
+    like = x._buffer if is_number(x) else x
     planes = np.zeros((algebra.size, *x.shape), dtype=x.dtype, like=like)
     size, flat, plane = math.prod(x.shape), planes.reshape(-1), 1
     for block in blocks:

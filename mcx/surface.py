@@ -159,7 +159,7 @@ class Surface(Number, NDArrayOperatorsMixin):
     @property
     def device(self):
         """Device of the buffer."""
-        return self.buffer.device
+        return self._buffer.device
 
     @property
     def T(self):

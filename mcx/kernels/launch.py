@@ -20,6 +20,8 @@ from mcx.kernels import cache, cuda
 from mcx.kernels.program import Program
 from mcx.kernels.source import python_source
 from mcx.kernels.symbols import Symbol
+from mcx.memory import new_buffer
+from mcx.support import planes_in
 
 WORK = 1 << 20  # coefficients computed the plain way before a kernel is compiled
 CALL = 2000  # how many coefficients one call of NumPy functions counts as
@@ -112,14 +114,14 @@ class Kernel:
         None for one too long to unroll: `run` then always declines.
     """
 
-    __slots__ = ("compiled", "live", "partial", "program", "work")
+    __slots__ = ("compiled", "dead", "live", "program", "work")
 
     def __init__(self, program: Program | None):
         self.program = program
         self.compiled: dict = {}
         self.work = 0
         self.live = program.live if program else 0
-        self.partial = bool(program) and program.live != (1 << program.size) - 1
+        self.dead = planes_in(~self.live & (1 << program.size) - 1) if program else ()
 
     def run(self, inputs, shape, value=None, out=None):
         """Return the planes of the result, or None where the plain way is to be taken.
@@ -140,6 +142,8 @@ class Kernel:
         if type(first).__module__.startswith("cupy"):
             return self._run_on_device(inputs, shape, value, out)
         dtype = first.dtype
+        if not dtype.isnative:
+            return None
         function = self.compiled.get(dtype.char)
         if function is None:
             function = self._compiled(first, shape)
@@ -155,8 +159,7 @@ class Kernel:
             buffer = spread(buffer, shape)
             flat.append(buffer if buffer.ndim == 2 else buffer.reshape(buffer.shape[0], size))
         if out is None:
-            make = np.zeros if self.partial else np.empty
-            out = make((self.program.size, *shape), dtype)
+            out = new_buffer((self.program.size, *shape), dtype, self.dead)
         if value is not None:
             value(first[0], out=out[0, ...])
         target = out if out.ndim == 2 else out.reshape(out.shape[0], size)
@@ -211,7 +214,7 @@ class Kernel:
         if not (fits and self.program is not None and first.dtype.char in "fd"):
             return None
         if out is None:
-            make = np.zeros_like if self.partial else np.empty_like
+            make = np.zeros_like if self.dead else np.empty_like
             out = make(first, shape=(self.program.size, *shape))
         if value is not None:
             value(first[0, ...], out=out[0, ...])

@@ -13,6 +13,7 @@ import numpy as np
 
 from mcx import planes, recurrences
 from mcx.kernels import cache, launch
+from mcx.memory import new_buffer
 from mcx.table import positions_of
 
 _SOURCE = '''\
@@ -84,7 +85,7 @@ def _compiled(char: str):
 def _ready(array, size: int):
     """Return the compiled sum for an array, None where there is none or it does not pay yet."""
     global _work
-    if type(array) is not np.ndarray or array.dtype.char not in "fd":
+    if type(array) is not np.ndarray or array.dtype.char not in "fd" or not array.dtype.isnative:
         return None
     if _work < launch.WORK:
         _work += launch.CALL + size
@@ -178,7 +179,7 @@ def by_recurrence(formula, z, y0, live: tuple[int, ...]):
             out = formula(z, y0, live, dot)
         return out if out is not None and np.isfinite(out).all() else None
     size = z.size // len(z)
-    flat, values, out = z.reshape(len(z), size), y0.reshape(size), np.empty(z.shape, z.dtype)
+    flat, values, out = z.reshape(len(z), size), y0.reshape(size), new_buffer(z.shape, z.dtype)
     total, length = out.reshape(len(z), size), max(64, _COEFFICIENTS // len(z))
 
     def run(start, stop):

@@ -12,8 +12,10 @@ from mcx.kernels.symbols import Symbol, Trace, guarded
 from mcx.support import mask_of, planes_in
 from mcx.table import Table
 
-# Longer programs (of more than a hundred products or so) are not unrolled: `mcx.kernels.loops`.
+# Longer programs (of more than a hundred products or so) are not unrolled, nor those with so many
+# planes that a compiler takes long to see that none overlap: `mcx.kernels.loops`.
 MOST_NODES = 200
+MOST_PAIRS = 700  # of a plane written and one read or written
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,8 @@ def traced(name: str, inputs: tuple[str, ...], result, kept=(), quiet=False) -> 
     inside = _below(results.values(), ("row", "call"))
     nodes = tuple(node for node in inside if node.op not in ("row", "call"))
     constants = [x for node in nodes for x in node.args if not isinstance(x, Symbol)]
-    if len(nodes) > MOST_NODES or not all(map(math.isfinite, constants)):
+    pairs = len(results) * (len(inside) - len(nodes) + len(results) // 2)
+    if len(nodes) > MOST_NODES or pairs > MOST_PAIRS or not all(map(math.isfinite, constants)):
         return None
     rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
     calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")

@@ -9,7 +9,7 @@ import numpy as np
 from mcx.algebra import common_algebra, embedding
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
-from mcx.planes import aligned, assembled, buffer_like, embed, from_value
+from mcx.planes import aligned, assembled, buffer_like, embed, from_value, in_new_buffer
 from mcx.record import Recorded
 from mcx.support import embedded, live_rows, planes_in, supported
 from mcx.table import positions_of
@@ -162,7 +162,7 @@ def scaled(func, number, plain):
     algebra, live = number.algebra, number.live
     planes = aligned(number._planes, np.ndim(plain))
     if live == algebra.full:
-        return Multicomplex(func(planes, plain), algebra)
+        return Multicomplex(in_new_buffer(func, planes, plain), algebra)
     rows = live_rows(live, algebra.size)
     first = func(planes[rows], plain)
     out = buffer_like(first[0, ...], algebra.size, zeros=True)

@@ -42,7 +42,7 @@ class Fresh(Rule):
     def apply(self, func, args, kwargs, like=None):
         if numbers_of(args):
             return super().apply(func, args, kwargs, like)
-        inner = like.number if isinstance(like, Recorded) else like.buffer
+        inner = like.number if isinstance(like, Recorded) else like._buffer
         if isinstance(inner, np.generic):
             inner = np.asarray(inner)
         value = func(*args, **kwargs, like=inner)

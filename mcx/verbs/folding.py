@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcx import memory
 from mcx.algebra import embedding
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number
@@ -143,10 +144,13 @@ def evaluated(form: Form, numbers, left_moves: bool):
 
 
 def new_buffer(like, shape, dtype, zeros: bool):
-    """Return a new buffer; memory asked for as zeros costs nothing where it is never written."""
+    """Return a new buffer of a shape and dtype, of unset memory or of zeros."""
+    if type(like) is not np.ndarray:
+        return (np.zeros_like if zeros else np.empty_like)(like, shape=shape, dtype=dtype)
+    out = memory.new_buffer(shape, np.dtype(dtype))
     if zeros:
-        return np.zeros(shape, dtype=dtype, like=like)
-    return np.empty_like(like, shape=shape, dtype=dtype)
+        out.fill(0)
+    return out
 
 
 def _run(plan: Plan, product, left, right, out):

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of
-from mcx.planes import aligned, as_strided_of, buffer_like
+from mcx.planes import aligned, as_strided_of, buffer_like, in_new_buffer
 from mcx.record import shares_memory
 from mcx.support import live_rows, planes_in, supported
 from mcx.verbs.base import (
@@ -117,7 +117,7 @@ def on_live_rows(func, x, *others):
     ndim = max(n.ndim for n in (x, *others))
     buffers = [aligned(n._planes, ndim) for n in (x, *others)]
     if live == algebra.full:
-        return Multicomplex(func(*buffers), algebra)
+        return Multicomplex(in_new_buffer(func, *buffers), algebra)
     rows = live_rows(live, algebra.size)
     first = func(*(b[rows] for b in buffers))
     out = buffer_like(first[0, ...], algebra.size, zeros=True)

@@ -63,7 +63,7 @@ class Multilinear(Rule):
         if not is_number(y):
             return scaled(func, x, y)
         if not is_number(x):
-            return scaled(lambda a, b: func(b, a), y, x)
+            return scaled(func, y, x)  # the same product
         return self.elementwise(x, y)
 
     def record(self, func, args, kwargs, tape):

@@ -20,8 +20,8 @@ from tests.bench.harness import best, duration, machine, same, table  # first: i
 
 import mcx  # isort: skip
 import numpy as np  # isort: skip
-from mcx.algebra import algebra_of, fresh_factor# isort: skip
-from mcx.table import taylor_indices# isort: skip
+from mcx.algebra import algebra_of, fresh_factor  # isort: skip
+from mcx.table import taylor_indices  # isort: skip
 
 ELEMENTS = 10**6
 DTYPES = (np.float64, np.float32)

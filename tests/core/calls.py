@@ -15,7 +15,7 @@ def _value(size):
 
 def plain(x, *shape, offset=0.0):
     """Return a constant array of x's dtype and kind of buffer, for use beside x."""
-    buffer = getattr(x, "buffer", x)
+    buffer = getattr(x, "_buffer", x)
     array = (_value(int(np.prod(shape)) + 3)[3:] + offset).astype(np.float32)
     array = array.reshape(shape).astype(buffer.dtype)
     return StandIn.wrap(array) if isinstance(buffer, StandIn) else array
@@ -23,14 +23,14 @@ def plain(x, *shape, offset=0.0):
 
 def mask(x, *shape):
     """Return a constant boolean array for use beside x."""
-    buffer = getattr(x, "buffer", x)
+    buffer = getattr(x, "_buffer", x)
     array = _value(int(np.prod(shape))).reshape(shape) > 0
     return StandIn.wrap(array) if isinstance(buffer, StandIn) else array
 
 
 def index(x, *items):
     """Return a constant array of integers for use beside x."""
-    buffer = getattr(x, "buffer", x)
+    buffer = getattr(x, "_buffer", x)
     return StandIn.wrap(np.array(items)) if isinstance(buffer, StandIn) else np.array(items)
 
 

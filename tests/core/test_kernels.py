@@ -174,11 +174,12 @@ class TestCompiled:
             with plainly():
                 assert_same(result, func(z))
 
-    def test_tables_too_large_to_unroll(self, dtype, rng):
+    @pytest.mark.parametrize("shape", [(3, 5), (3000,)], ids=str)  # one block, several
+    def test_tables_too_large_to_unroll(self, shape, dtype, rng):
         units = algebra_of((*UNITS[3], unit_factor(4), unit_factor(5)))
         series = algebra_of((fresh_factor(taylor_indices(24)),))
         for algebra in (units, series):
-            x, y = (number(rng, algebra, (3, 5), dtype=dtype) for _ in range(2))
+            x, y = (number(rng, algebra, shape, dtype=dtype) for _ in range(2))
             for func in (np.multiply, np.divide, lambda x, y: np.tanh(x), lambda x, y: np.exp(y)):
                 with by_kernels() as answered:
                     result = func(x, y)
@@ -215,6 +216,14 @@ class TestMemory:
             lambda: z[1:] * z[:-1], lambda: z.T * z.T, lambda: np.sin(z[:, 1]), lambda: z[0] / z,
             lambda: z[0, 0] * z[1, 1], lambda: np.broadcast_to(z[0], (6, 5)) * z,
         )  # fmt: skip
+
+    @pytest.mark.parametrize("order", [2, 5])
+    def test_bytes_in_another_order(self, order, rng):
+        units = algebra_of(tuple(unit_factor(k) for k in range(1, order + 1)))
+        swapped = np.dtype(float).newbyteorder()
+        x, y = (number(rng, units, (6, 5)) for _ in range(2))
+        x, y = (mcx.Multicomplex(n._planes.astype(swapped), units) for n in (x, y))
+        self._check(lambda: x * y, lambda: x / y, lambda: np.exp(x), lambda: np.tanh(y) * x)
 
     @staticmethod
     def _check(*runs):
@@ -272,6 +281,14 @@ class TestThreads:
             result = func(x, y)
             mcx.set_num_threads(1)
             assert_same(result, func(x, y))
+
+    def test_the_same_bits_of_a_long_series(self, rng):
+        x, y = (number(rng, LIMIT["series 8"], (self.SIZE + 5,)) for _ in range(2))
+        for func in (lambda: np.arcsin(x), lambda: np.power(x, 2.5), lambda: x * y):
+            with by_kernels():
+                result = func()
+            with plainly():
+                assert_same(result, func())
 
     def test_work_is_shared(self, rng, monkeypatch):
         x = number(rng, LIMIT["order 2"], (self.SIZE,))

@@ -325,7 +325,7 @@ class TestProgram:
 
         def f(x):
             factor = np.exp(x)
-            kept.append(weakref.ref(factor.buffer))
+            kept.append(weakref.ref(factor._buffer))
             return factor * x
 
         value, lin = mcx.linearize(f, x)

@@ -85,7 +85,7 @@ class Program:
                 pool.append(out)
             else:
                 source[INDICES[c % len(INDICES)]] = 0.5
-                buffer = getattr(x, "buffer", x)
+                buffer = getattr(x, "_buffer", x)
                 constant = StandIn.wrap if isinstance(buffer, StandIn) else np.array
                 pool.append(np.tanh(source + constant(self.constant)))
         copies = [COPIES[a % len(COPIES)](array) for array, (_, a, *_) in zip(

@@ -310,7 +310,6 @@ class TestUserWrites:
         lambda z, a: z.im(1, 2).__setitem__(0, a[0]), lambda z, a: z.value.__setitem__(..., a),
         lambda z, a: z[1:].im(1, 2).__setitem__(..., a[1:]), lambda z, a: z.T.planes.fill(0.5),
         lambda z, a: z.planes[2, 1].__setitem__(..., a[1]),
-        lambda z, a: z.buffer.__setitem__(3, a),
     )  # fmt: skip
 
     @pytest.mark.parametrize("write", WRITES)
