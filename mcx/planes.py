@@ -60,26 +60,30 @@ def memory_order(array) -> tuple[int, ...]:
     return tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
 
 
+def empty_like(planes):
+    """Return an unset buffer like a buffer."""
+    if type(planes) is np.ndarray and planes.flags.c_contiguous:
+        return new_buffer(planes.shape, planes.dtype)
+    return np.empty_like(planes)
+
+
 def zeros_like(planes):
     """Return zeros like a buffer."""
-    if type(planes) is np.ndarray and planes.flags.c_contiguous:
-        out = new_buffer(planes.shape, planes.dtype)
-        out.fill(0)
-        return out
-    return np.zeros_like(planes)
+    out = empty_like(planes)
+    out.fill(0)
+    return out
 
 
-def in_new_buffer(func, first, *others):
+def in_new_buffer(func, first, *others, reverse: bool = False):
     """Return func(first, …), a ufunc of a buffer, in memory that has been used before."""
-    plain = type(first) is np.ndarray and first.nbytes >= SMALLEST and first.flags.c_contiguous
-    for other in others if plain else ():
+    operands = (*others, first) if reverse else (first, *others)
+    fits = type(first) is np.ndarray and first.nbytes >= SMALLEST and first.flags.c_contiguous
+    for other in others if fits else ():
         if type(other) in (int, float):
             continue
-        plain = plain and type(other) is np.ndarray and other.dtype == first.dtype
-        plain = plain and other.flags.c_contiguous and other.shape == first.shape
-    if not plain:
-        return func(first, *others)
-    return func(first, *others, out=new_buffer(first.shape, first.dtype))
+        fits = fits and type(other) is np.ndarray and other.dtype == first.dtype
+        fits = fits and other.flags.c_contiguous and other.shape == first.shape
+    return func(*operands, out=new_buffer(first.shape, first.dtype)) if fits else func(*operands)
 
 
 def buffer_like(plane, size: int, zeros: bool = False, dtype=None):
@@ -120,17 +124,18 @@ def add_products(out, x, y, steps, times=np.multiply):
 def multiply(x, y, table: Table, times=np.multiply, add_products=add_products, steps=None):
     """Return the product of two buffers over the same table.
 
-    `steps` are the products of live planes, those with plane 0 among them, where some are dead.
+    `steps` are those of the live planes, `mcx.support.live_steps`, where some are dead.
     """
     x, y = together(x, y)
     if steps is None:
-        out, steps = times(x[0], y), table.steps
+        out, added = times(x[0], y), table.steps
         np.add(out[1:], times(x[1:], y[0]), out=out[1:])
     else:
-        value = x[0] * y[0]
-        out = buffer_like(value, table.size, zeros=True)
-        out[0, ...] = value
-    add_products(out, x, y, steps, times)
+        first, added = steps
+        out = buffer_like(x[0, ...] * y[0, ...], table.size, zeros=True)
+        for a, b, c, _ in first:
+            out[c] = times(x[a], y[b])
+    add_products(out, x, y, added, times)
     return out
 
 
@@ -161,10 +166,14 @@ def divide(x, y, table: Table, add_products=add_products, levels=None):
     return out
 
 
-def times_unless_zero(coefficient, tangent):
+def times_unless_zero(coefficient, tangent, out=None):
     """Return the product, 0 where the tangent is 0: an infinite slope that nothing moves along."""
     with np.errstate(invalid="ignore"):
-        return np.where(tangent == 0, 0, coefficient * tangent)
+        product = np.where(tangent == 0, 0, coefficient * tangent)
+    if out is None:
+        return product
+    out[...] = product
+    return out
 
 
 def compose(series, planes, table: Table, times=np.multiply, add_products=add_products, live=None):
@@ -197,21 +206,21 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
         part = product_table(tuple(inner), False)
         slopes = [k * c for k, c in enumerate(series[1:], 1)]
         how = (part, times, add_products)
-        out = np.empty_like(planes)
+        out = empty_like(planes)
         out[: part.size] = compose(series[: part.order + 1], planes[: part.size], *how)
         slope = compose(slopes[: part.order + 1], planes[: part.size], *how)
         for start in range(part.size, table.size, part.size):
             block = slice(start, start + part.size)
             out[block] = multiply(slope, planes[block], *how)
         return out
-    make = np.empty_like if live is None else zeros_like
+    make = empty_like if live is None else zeros_like
     steps, rows = (table.steps, slice(0, None)) if live is None else live
     moving = slice(1, rows.stop)
     out = make(planes)
-    out[moving] = times(series[-1], planes[moving])
+    times(series[-1], planes[moving], out=out[moving])
     for coefficient in reversed(series[1:-1]):
         tangent = make(planes)
-        tangent[moving] = times(coefficient, planes[moving])
+        times(coefficient, planes[moving], out=tangent[moving])
         add_products(tangent, out, planes, steps, times)
         out = tangent
     out[0, ...] = series[0]

@@ -76,15 +76,18 @@ def closure(table: Table, mask: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def live_steps(table: Table, left: int, right: int) -> tuple | None:
-    """Return the steps of the products of live planes, None where all are live.
+def live_steps(table: Table, left: int, right: int) -> tuple[tuple, tuple]:
+    """Return the steps of the products of live planes: those that come first, and those added.
 
-    Unlike `Table.steps` they hold the products with plane 0, except the value's.
+    Unlike `Table.steps` they hold the products with plane 0.
     """
-    if left == right == (1 << table.size) - 1:
-        return None
-    whole = [(0, slice(1, None), slice(1, None), 1), (slice(1, None), 0, slice(1, None), 1)]
-    return _live_among((*whole, *table.steps), table.size, left, right)
+    lone = [k for k in planes_in(left) if not right >> k & 1]
+    both = [k for k in planes_in(left & right) if k]
+    first = [(0, selector(list(planes_in(right))), selector(list(planes_in(right))), 1)]
+    if lone:
+        first.append((selector(lone), 0, selector(lone), 1))
+    added = ((selector(both), 0, selector(both), 1),) if both else ()
+    return tuple(first), added + tangent_steps(table, left, right)
 
 
 @lru_cache(maxsize=1024)

@@ -157,14 +157,14 @@ def wrapped(parts, algebra, live: int):
     return Multicomplex(assembled(parts, live, algebra.size), algebra, supported(live, algebra))
 
 
-def scaled(func, number, plain):
-    """Return func(number, plain) for a product with, or a quotient by, a plain operand."""
+def scaled(func, number, plain, reverse: bool = False):
+    """Return func(number, plain), or func(plain, number): a product or quotient with an array."""
     algebra, live = number.algebra, number.live
     planes = aligned(number._planes, np.ndim(plain))
     if live == algebra.full:
-        return Multicomplex(in_new_buffer(func, planes, plain), algebra)
+        return Multicomplex(in_new_buffer(func, planes, plain, reverse=reverse), algebra)
     rows = live_rows(live, algebra.size)
-    first = func(planes[rows], plain)
+    first = func(plain, planes[rows]) if reverse else func(planes[rows], plain)
     out = buffer_like(first[0, ...], algebra.size, zeros=True)
     out[rows] = first
     return with_dead_planes(out, algebra, live)

@@ -10,6 +10,7 @@ from mcx.algebra import Algebra, common_algebra, embedding
 from mcx.array import Multicomplex
 from mcx.kernels import loops, program
 from mcx.kernels.launch import Kernel
+from mcx.memory import SMALLEST
 from mcx.planes import add_products, divide, embed, multiply, together
 from mcx.support import (
     closure,
@@ -143,7 +144,10 @@ class Binary:
 
 def product(x, y, table, masks, add_products):
     """Return x·y."""
-    return multiply(x, y, table, np.multiply, add_products, live_steps(table, *masks))
+    steps = live_steps(table, *masks)
+    if y.nbytes < SMALLEST and masks[0] == masks[1] == (1 << table.size) - 1:
+        steps = None  # fewer calls for small arrays
+    return multiply(x, y, table, np.multiply, add_products, steps)
 
 
 def quotient(x, y, table, masks, add_products):

@@ -63,7 +63,7 @@ class Multilinear(Rule):
         if not is_number(y):
             return scaled(func, x, y)
         if not is_number(x):
-            return scaled(func, y, x)  # the same product
+            return scaled(func, y, x, reverse=True)
         return self.elementwise(x, y)
 
     def record(self, func, args, kwargs, tape):

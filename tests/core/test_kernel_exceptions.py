@@ -81,7 +81,9 @@ def test_functions(func, dtype):
 
 
 @pytest.mark.parametrize("func", FUNCTIONS)
-@pytest.mark.parametrize("live", [0b0111, 0b0011, 0b1001])
+@pytest.mark.parametrize(
+    "live", [0b0111, *(pytest.param(live, marks=pytest.mark.slow) for live in (0b0011, 0b1001))]
+)
 def test_functions_with_dead_planes(func, live):
     """Kernels leave out what no live plane needs, and are silent about it."""
     for value in points(float):
