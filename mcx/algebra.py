@@ -25,7 +25,14 @@ from functools import lru_cache, reduce
 from weakref import WeakValueDictionary
 
 from mcx.errors import AlgebraError
-from mcx.table import Index, LowerSet, product_table, selector, taylor_indices
+from mcx.table import (
+    Index,
+    LowerSet,
+    positions_of,
+    product_table,
+    selector,
+    taylor_indices,
+)
 
 # Serial numbers of factors made by drivers. The start differs from process to process, so that a
 # number pickled in one process is never confused with the perturbations of another.
@@ -147,6 +154,19 @@ def embedding(small: Algebra, large: Algebra) -> slice | list[int]:
             positions = [p + stride * k for k in range(len(factor.indices)) for p in positions]
         stride *= len(factor.indices)
     return selector(positions)
+
+
+@lru_cache(maxsize=256)
+def rows_in(small: Algebra, large: Algebra) -> tuple[int | None, ...]:
+    """Return where a number of `small` keeps every plane of `large`, None where it has none."""
+    rows = {plane: row for row, plane in enumerate(planes_in_larger(small, large))}
+    return tuple(rows.get(k) for k in range(large.size))
+
+
+@lru_cache(maxsize=256)
+def planes_in_larger(small: Algebra, large: Algebra) -> tuple[int, ...]:
+    """Return which plane of `large` every plane of `small` is."""
+    return tuple(positions_of(embedding(small, large), large.size))
 
 
 def without(algebra: Algebra, factor: Factor) -> Algebra:

@@ -25,7 +25,7 @@ from mcx.support import planes_in
 
 WORK = 1 << 20  # coefficients computed the plain way before a kernel is compiled
 CALL = 2000  # how many coefficients one call of NumPy functions counts as
-_BLOCK = 1 << 13  # elements in one block: what NumPy computes for a kernel stays in the cache
+_BLOCK = 1 << 14  # elements in one block: what NumPy computes for a kernel stays in the cache
 _SPLIT = 1 << 17  # elements from which on an array is split over threads
 
 _threads = 0  # 0: not yet asked

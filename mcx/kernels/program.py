@@ -110,6 +110,17 @@ def composition(name: str, series, table: Table, live: int) -> Program | None:
     return traced(name, ("x",), planes.compose(terms, z, table, times), kept=(0,))
 
 
+def slope(name: str, formula, table: Table, live: int) -> Program | None:
+    """Program of the derivative f⁽ᵏ⁾(z) for a formula (series, k); y is f at the value."""
+    series, k = formula
+    trace = Trace()
+    z = Operand(live).symbols(trace, "x", table.size)
+    terms = series(z[0], trace.row("y", 0), table.order + k)[k - 1 :]
+    terms = [math.perm(j, k) * term for j, term in enumerate(terms, k)]
+    times = np.frompyfunc(guarded, 2, 1)
+    return traced(f"{name}_slope", ("x", "y"), planes.compose(terms, z, table, times))
+
+
 def recurrence(name: str, formula, table: Table, live: int) -> Program | None:
     """Program of an analytic function of a series by its recurrence (`mcx.recurrences`)."""
     trace = Trace()
@@ -126,10 +137,16 @@ def _pair(table, x, y):
 def traced(name: str, inputs: tuple[str, ...], result, kept=(), quiet=False) -> Program | None:
     """Return the program that computes `result` (an object array of symbols, a plane each).
 
-    Planes in `kept` are computed by NumPy before, and not written. None if it is too long, or has
-    a constant that is not finite.
+    Planes in `kept` are computed by NumPy before, and not written. None if it is too long, has a
+    constant that is not finite, or a result that is one.
     """
-    results = {k: node for k, node in enumerate(result) if k not in kept and not _absent(node)}
+    results = {
+        k: node
+        for k, node in enumerate(result)
+        if k not in kept and (isinstance(node, Symbol) or node != 0)
+    }
+    if not all(isinstance(node, Symbol) for node in results.values()):
+        return None
     inside = _below(results.values(), ("row", "call"))
     nodes = tuple(node for node in inside if node.op not in ("row", "call"))
     constants = [x for node in nodes for x in node.args if not isinstance(x, Symbol)]
@@ -139,13 +156,6 @@ def traced(name: str, inputs: tuple[str, ...], result, kept=(), quiet=False) -> 
     rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
     calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")
     return Program(name, inputs, rows, calls, nodes, results, len(result), quiet)
-
-
-def _absent(node) -> bool:
-    """Tell whether a result is a structural zero."""
-    if not isinstance(node, Symbol) and node != 0:
-        raise AssertionError(f"program: a result is the constant {node!r}; please report it")
-    return not isinstance(node, Symbol)
 
 
 def _below(results, leaves) -> list:

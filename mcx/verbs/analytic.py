@@ -22,7 +22,15 @@ from mcx.verbs.base import (
     number_on,
     scaled,
 )
-from mcx.verbs.elementwise import NO_KERNEL, QUOTIENT, function_kernel, is_apart, written
+from mcx.verbs.elementwise import (
+    NO_KERNEL,
+    PRODUCT,
+    QUOTIENT,
+    function_kernel,
+    is_apart,
+    written,
+)
+from mcx.verbs.pairs import halves, is_pair, joined
 
 KERNELS = (program.composition, program.recurrence)
 
@@ -59,6 +67,10 @@ class Analytic(Rule):
                 )
             planes, live = self.exact(z._planes), closure(algebra.table, z.live)
             return Multicomplex(planes, algebra, supported(live, algebra))
+        if is_pair(algebra):
+            result = self._of_pair(func, z)
+            if np.isfinite(result._planes).all():
+                return result
         kernel = self._kernel(func, algebra.table, z.live)
         planes = kernel.run((z._planes,), z.shape, value=func)
         if _is_long_series(algebra.table) and planes is not None and not np.isfinite(planes).all():
@@ -77,6 +89,31 @@ class Analytic(Rule):
         if apart and written(kernel, (z._planes,), target, func):
             return target
         return self.apply(func, args, kwargs)
+
+    def _of_pair(self, func, z):
+        """Return f(z1 + t·z2) = f(z1) + t·f'(z1)·z2."""
+        z1, z2 = halves(z)
+        with np.errstate(all="ignore"):  # what is not finite is computed once more, and warns
+            first = self.planes(func, (z1,), {}, z1)
+            second = None if z2 is None else PRODUCT(self._slope(func, z1, first, 1), z2)
+        return joined(first, second, z.algebra)
+
+    def _slope(self, func, z, y, k: int):
+        """Return f⁽ᵏ⁾(z) for a number y with the value f(z)."""
+        algebra, live = z.algebra, z.live
+        if is_pair(algebra):
+            z1, z2 = halves(z)
+            first = self._slope(func, z1, y, k)
+            second = None if z2 is None else PRODUCT(self._slope(func, z1, y, k + 1), z2)
+            return joined(first, second, algebra)
+        kernel = NO_KERNEL
+        if program.composition in self.compiled:
+            formula = self.series, k
+            kernel = function_kernel(program.slope, func.__name__, formula, algebra.table, live)
+        planes = kernel.run((z._planes, y._planes[:1]), z.shape)
+        if planes is None:
+            return self.coefficient(func, z, y, k) * float(math.factorial(k))
+        return Multicomplex(planes, algebra, supported(kernel.live, algebra))
 
     def _kernel(self, func, table, live: int):
         """Return the kernel: of the recurrence for a long series in one direction."""

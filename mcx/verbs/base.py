@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
-from mcx.algebra import common_algebra, embedding
+from mcx.algebra import common_algebra, rows_in
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
 from mcx.planes import aligned, assembled, buffer_like, embed, from_value, in_new_buffer
 from mcx.record import Recorded
 from mcx.support import embedded, live_rows, planes_in, supported
-from mcx.table import positions_of
 
 
 def replaced(x, change):
@@ -124,16 +121,8 @@ def plane_of(x, k: int, algebra):
         return x if k == 0 else zero_like(x)
     if x.algebra is algebra:
         return x._planes[k]
-    row = rows_of(x.algebra, algebra)[k]
+    row = rows_in(x.algebra, algebra)[k]
     return zero_like(x.value) if row is None else x._planes[row]
-
-
-@lru_cache(maxsize=256)
-def rows_of(small, large) -> tuple[int | None, ...]:
-    """Return where a number of `small` keeps every plane of `large`, None where it has none."""
-    where = positions_of(embedding(small, large), large.size)
-    rows = {plane: row for row, plane in enumerate(where)}
-    return tuple(rows.get(k) for k in range(large.size))
 
 
 def buffer_in(algebra, x, like):

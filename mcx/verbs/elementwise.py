@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mcx.algebra import Algebra, common_algebra, embedding
+from mcx.algebra import common_algebra, planes_in_larger
 from mcx.array import Multicomplex
 from mcx.kernels import loops, program
 from mcx.kernels.launch import Kernel
@@ -21,19 +21,11 @@ from mcx.support import (
     product_mask,
     supported,
 )
-from mcx.table import positions_of
 from mcx.verbs.base import buffer_in
+from mcx.verbs.pairs import is_pair, product_of_pairs
 
 MOST_TRIPLES = 800  # larger tables are not traced
 NO_KERNEL = Kernel(None)
-
-
-@lru_cache(maxsize=1024)
-def rows_in(small: Algebra, large: Algebra) -> tuple[int, ...] | None:
-    """Return the plane in `large` of every plane of `small`, None if they are one algebra."""
-    if small is large:
-        return None
-    return tuple(positions_of(embedding(small, large), large.size))
 
 
 @lru_cache(maxsize=4096)
@@ -48,7 +40,8 @@ def binary_kernel(make, table, x, x_rows, y, y_rows) -> Kernel:
 def function_kernel(make, name: str, formula, table, live: int) -> Kernel:
     """Return the kernel of an analytic function for the mask of its operand.
 
-    `make` is `program.composition` for Taylor coefficients, `program.recurrence` for a recurrence.
+    `make` is `program.composition` or `program.slope` for Taylor coefficients,
+    `program.recurrence` for a recurrence.
     """
     if len(table.triples) > MOST_TRIPLES:
         return NO_KERNEL
@@ -98,11 +91,13 @@ class Binary:
     def __call__(self, x, y, target=None):
         """Return the result for two numbers: the target itself where it could be written there."""
         algebra = x.algebra
+        if self is PRODUCT and y.algebra is algebra and is_pair(algebra):
+            return product_of_pairs(PRODUCT, SUM, x, y)
         if y.algebra is algebra:
             kernel = binary_kernel(self.make, algebra.table, x.live, None, y.live, None)
         else:
             algebra = common_algebra([algebra, y.algebra])
-            rows = rows_in(x.algebra, algebra), rows_in(y.algebra, algebra)
+            rows = [planes_in_larger(n.algebra, algebra) for n in (x, y)]
             kernel = binary_kernel(self.make, algebra.table, x.live, rows[0], y.live, rows[1])
         shape = x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
         inputs = x._planes, y._planes

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mcx import memory
-from mcx.algebra import embedding
+from mcx.algebra import rows_in
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number
 from mcx.support import embedded, planes_in, product_mask, supported
-from mcx.table import Table, positions_of
+from mcx.table import Table
 from mcx.verbs.base import lifted
 
 
@@ -176,15 +176,6 @@ def source_in(number, algebra):
     if number.algebra is algebra:
         return number.live, None
     return embedded(number.live, number.algebra, algebra), rows_in(number.algebra, algebra)
-
-
-@lru_cache(maxsize=256)
-def rows_in(small, large) -> tuple[int | None, ...]:
-    """Return for every plane of `large` the row of it in a buffer of `small`, None if it lacks."""
-    rows: list = [None] * large.size
-    for row, plane in enumerate(positions_of(embedding(small, large), large.size)):
-        rows[plane] = row
-    return tuple(rows)
 
 
 @lru_cache(maxsize=1024)

@@ -181,9 +181,8 @@ class TestCompiled:
         for algebra in (units, series):
             x, y = (number(rng, algebra, shape, dtype=dtype) for _ in range(2))
             for func in (np.multiply, np.divide, lambda x, y: np.tanh(x), lambda x, y: np.exp(y)):
-                with by_kernels() as answered:
+                with by_kernels():
                     result = func(x, y)
-                assert not answered
                 with plainly():
                     assert_same(result, func(x, y))
 
