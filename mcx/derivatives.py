@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mcx.algebra import algebra_of, fresh_factor
-from mcx.seeding import as_direction, as_point, coefficient, seeded
+from mcx.seeding import as_direction, as_point, coefficient, coefficients_from, seeded
 from mcx.table import taylor_indices
 from mcx.tree import tree_leaves, tree_map
 
@@ -111,9 +111,7 @@ def taylor(f, x, p, order: int, *, args=(), argnum: int = 0):
     order = _checked_order(order, "taylor")
     x = as_point(x)
     y, factor = _series(bound(f, args, argnum), x, as_direction(p, x, "p"), order)
-    return tree_map(
-        lambda leaf: np.stack([coefficient(leaf, factor, k) for k in range(order + 1)]), y
-    )
+    return tree_map(lambda leaf: coefficients_from(leaf, factor, 0), y)
 
 
 def directional(f, x, *directions, args=(), argnum: int = 0):

@@ -97,11 +97,12 @@ def coefficient(y, factor: Factor, index: int):
     if not isinstance(y, Multicomplex):
         y = as_point(y, "the result of f")
         return y + 0 if index == 0 else np.zeros_like(y)
-    if factor not in y.algebra.factors:
+    factors = y.algebra.factors
+    if factor not in factors:
         return y.copy() if index == 0 else np.zeros_like(y)
+    if len(factors) == 1:
+        return y._planes[index]
     planes, rest = _by_index(y, factor)
-    if not rest.factors:
-        return planes[0, index, 0]
     return Multicomplex(planes[:, index].reshape(rest.size, *y.shape), rest)
 
 
@@ -116,10 +117,13 @@ def coefficients_from(y, factor: Factor, start: int):
     count = len(factor.indices) - start
     if not isinstance(y, Multicomplex) or factor not in y.algebra.factors:
         y = as_point(y, "the result of f")
-        return np.zeros_like(y, shape=(count, *y.shape))
+        out = np.zeros_like(y, shape=(count, *y.shape))
+        if start == 0:
+            out[0, ...] = y
+        return out
+    if len(y.algebra.factors) == 1:
+        return y._planes[start:]
     planes, rest = _by_index(y, factor)
-    if not rest.factors:
-        return planes[0, start:, 0]
     moved = np.moveaxis(planes[:, start:], 1, 2)
     return Multicomplex(moved.reshape(rest.size, count, *y.shape), rest)
 

@@ -163,7 +163,10 @@ class Kernel:
         if value is not None:
             value(first[0], out=out[0, ...])
         target = out if out.ndim == 2 else out.reshape(out.shape[0], size)
-        status = on_threads(lambda *part: self._on_range(function, flat, target, *part), size)
+        if size < _SPLIT:
+            status = self._on_range(function, flat, target, 0, size)
+        else:
+            status = on_threads(lambda *part: self._on_range(function, flat, target, *part), size)
         return None if status else out
 
     def _compiled(self, buffer, shape):

@@ -12,10 +12,10 @@ from mcx.kernels.symbols import Symbol, Trace, guarded
 from mcx.support import mask_of, planes_in
 from mcx.table import Table
 
-# Longer programs (of more than a hundred products or so) are not unrolled, nor those with so many
+# Longer programs (of more than some 150 products) are not unrolled, nor those with so many
 # planes that a compiler takes long to see that none overlap: `mcx.kernels.loops`.
-MOST_NODES = 200
-MOST_PAIRS = 700  # of a plane written and one read or written
+MOST_NODES = 300
+MOST_PAIRS = 750  # of a plane written and one read or written
 
 
 @dataclass(frozen=True, eq=False)
