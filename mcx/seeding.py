@@ -10,6 +10,7 @@ from mcx.algebra import Algebra, Factor, algebra_of, unit_factor, without
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import is_number
 from mcx.errors import AlgebraError
+from mcx.planes import buffer_like
 from mcx.record import Recorded
 from mcx.support import mask_of, supported
 
@@ -49,7 +50,7 @@ def seeded(x, algebra: Algebra, directions: dict):
     """
     if not is_number(x) and not any(is_number(p) for p in directions.values()):
         dtype = np.result_type(x.dtype, *(p.dtype for p in directions.values()))
-        planes = np.zeros_like(x, shape=(algebra.size, *x.shape), dtype=dtype)
+        planes = buffer_like(x, algebra.size, zeros=True, dtype=dtype)
         planes[0, ...] = x
         for k, p in directions.items():
             planes[k, ...] = p

@@ -72,6 +72,9 @@ class Table:
         self.degrees, self.triples = degrees, triples
         self.size = len(degrees)  # number of planes
         self.order = max(degrees)  # highest total degree
+        # One direction to so high an order that a recurrence is faster than Horner's rule.
+        self.is_long_series = len(lower_sets) == 1 and lower_sets[0] == taylor_indices(self.order)
+        self.is_long_series &= self.order > 4
 
     @cached_property
     def steps(self) -> tuple:

@@ -139,7 +139,7 @@ class Kernel:
             Where to put the result, apart from the memory of the inputs.
         """
         first = inputs[0]
-        if type(first).__module__.startswith("cupy"):
+        if type(first) is not np.ndarray:
             return self._run_on_device(inputs, shape, value, out)
         dtype = first.dtype
         if not dtype.isnative:
@@ -205,7 +205,7 @@ class Kernel:
             return [_evaluated(c, flat, target, start, stop, known) for c in self.program.calls]
 
     def _run_on_device(self, inputs, shape, value, out):
-        """Run on CuPy buffers, or decline."""
+        """Run on CuPy buffers; decline any other array type."""
         first = inputs[0]
         fits = all(
             type(b) is type(first)
@@ -214,7 +214,8 @@ class Kernel:
             and b.flags.c_contiguous
             for b in inputs
         )
-        if not (fits and self.program is not None and first.dtype.char in "fd"):
+        cupy = type(first).__module__.startswith("cupy")
+        if not (cupy and fits and self.program is not None and first.dtype.char in "fd"):
             return None
         if out is None:
             make = np.zeros_like if self.dead else np.empty_like

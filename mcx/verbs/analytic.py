@@ -73,7 +73,7 @@ class Analytic(Rule):
                 return result
         kernel = self._kernel(func, algebra.table, z.live)
         planes = kernel.run((z._planes,), z.shape, value=func)
-        if _is_long_series(algebra.table) and planes is not None and not np.isfinite(planes).all():
+        if algebra.table.is_long_series and planes is not None and not np.isfinite(planes).all():
             planes = None
         if planes is None:
             planes = self._by_planes(func, z)
@@ -82,7 +82,7 @@ class Analytic(Rule):
 
     def into(self, func, args, kwargs, target):
         (z,) = args
-        if type(z) is not Multicomplex or z.algebra.exact or _is_long_series(z.algebra.table):
+        if type(z) is not Multicomplex or z.algebra.exact or z.algebra.table.is_long_series:
             return self.apply(func, args, kwargs)
         kernel = self._kernel(func, z.algebra.table, z.live)
         apart = is_apart(target, z.algebra, z.shape, (z._planes,))
@@ -117,7 +117,7 @@ class Analytic(Rule):
 
     def _kernel(self, func, table, live: int):
         """Return the kernel: of the recurrence for a long series in one direction."""
-        if self.recurrence is not None and _is_long_series(table):
+        if self.recurrence is not None and table.is_long_series:
             make, formula = program.recurrence, self.recurrence
         else:
             make, formula = program.composition, self.series
@@ -129,7 +129,7 @@ class Analytic(Rule):
         """Return the planes of the result without a kernel of their own."""
         table, live, a = z.algebra.table, z.live, z._planes[0, ...]
         y = func(a)
-        if self.recurrence is not None and _is_long_series(table):
+        if self.recurrence is not None and table.is_long_series:
             out = loops.by_recurrence(self.recurrence, z._planes, y, planes_in(live)[1:])
             if out is not None:
                 return out
@@ -164,12 +164,6 @@ class Analytic(Rule):
             return tape.constant(number)
         slope = tape.own(self.coefficient(func, x.number, number, 1))
         return tape.emit(number, scaling(slope), (x,))
-
-
-def _is_long_series(table) -> bool:
-    """Tell whether an algebra is one direction to so high an order that a recurrence is faster."""
-    sets = table.lower_sets
-    return len(sets) == 1 and len(sets[0]) > 5 and len(sets[0][-1]) == 1
 
 
 def scaling(slope):

@@ -19,7 +19,7 @@ def is_pair(algebra) -> bool:
     """Tell whether the numbers of an algebra are computed by halves."""
     if algebra.size <= _UNROLLED or algebra.exact or len(algebra.factors) == 1:
         return False
-    return algebra.factors[-1].indices is taylor_indices(1)
+    return algebra.factors[-1].indices == taylor_indices(1)
 
 
 def halves(z):
