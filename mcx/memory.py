@@ -57,3 +57,9 @@ def _block(nbytes: int):
         if nbytes <= MOST:
             _blocks.append(block)
         return block
+
+
+def forget() -> None:
+    """Give up the blocks that are kept; arrays in them live on."""
+    with _lock:
+        _blocks.clear()

@@ -87,3 +87,11 @@ def test_threads_never_share_memory():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_blocks_can_be_given_up():
+    array = memory.new_buffer(SHAPE, DTYPE)
+    array.fill(3)
+    memory.forget()
+    memory.new_buffer(SHAPE, DTYPE).fill(4)
+    assert (array == 3).all()
