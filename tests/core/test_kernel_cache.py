@@ -159,7 +159,8 @@ class TestProcesses:
     def test_the_second_compiles_nothing(self, tmp_path):
         first = run(FULL + PRODUCT, MCX_CACHE_DIR=str(tmp_path))
         files = listing(tmp_path)
-        assert len(files) == 3  # the module, Numba's index and its machine code
+        machine_code = [path for path in files if path.suffix != ".pyc"]
+        assert len(machine_code) == 3  # the module, Numba's index and the code itself
         assert run(FULL + PRODUCT, MCX_CACHE_DIR=str(tmp_path)) == first
         assert listing(tmp_path) == files
 
