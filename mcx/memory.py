@@ -17,7 +17,16 @@ MOST = 1 << 27  # bytes kept in all
 
 _blocks: list[np.ndarray] = []
 _lock = threading.Lock()
-_IDLE = 3  # references to a block in which no array lies: the list's, a variable's, an argument's
+
+
+def _references(blocks, place: int) -> int:
+    """Return the number of references to a block, as this version of Python counts them."""
+    return sys.getrefcount(blocks[place])
+
+
+_IDLE = _references([np.empty(1, np.uint8)], 0)  # of a block in which no array lies
+# Without a global lock counts are not exact at any moment: nothing is kept there.
+_KEEPS = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def new_buffer(shape, dtype, zeros=()):
@@ -32,7 +41,7 @@ def new_buffer(shape, dtype, zeros=()):
     """
     size = math.prod(shape)
     nbytes = size * dtype.itemsize
-    if nbytes < SMALLEST:
+    if nbytes < SMALLEST or not _KEEPS:
         out = np.empty(shape, dtype)
     else:
         out = _block(nbytes)[:nbytes].view(dtype).reshape(shape)
@@ -46,11 +55,11 @@ def _block(nbytes: int):
     with _lock:
         kept = 0
         for place in range(len(_blocks)):
-            block = _blocks[place]
-            if nbytes <= block.nbytes <= 2 * nbytes and sys.getrefcount(block) == _IDLE:
+            room = _blocks[place].nbytes
+            if nbytes <= room <= 2 * nbytes and _references(_blocks, place) == _IDLE:
                 _blocks.append(_blocks.pop(place))  # the one used last is given up last
-                return block
-            kept += block.nbytes
+                return _blocks[-1]
+            kept += room
         block = np.empty(nbytes, np.uint8)
         while _blocks and kept + nbytes > MOST:
             kept -= _blocks.pop(0).nbytes

@@ -73,9 +73,6 @@ class Operand:
         return out
 
 
-PLAIN = Operand(1, (0,))  # an array without derivatives, as a buffer of one plane
-
-
 def product(table: Table, x: Operand, y: Operand) -> Program | None:
     """Program of x·y."""
     left, right = _pair(table, x, y)

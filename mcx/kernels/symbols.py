@@ -16,8 +16,8 @@ class Symbol:
 
     Attributes
     ----------
-    program : list of Symbol
-        All nodes in the order they were made, this one among them.
+    program : Trace
+        Where the node was made.
     op : str
         "row" (a plane of an input), "+", "-", "*", "/", "negative", "absolute", "sqrt", "guarded"
         (0 where the second argument is 0, else the product) or "call" (a NumPy function).
@@ -38,30 +38,6 @@ class Symbol:
             return np.full(kwargs["shape"], one, dtype=object) if "shape" in kwargs else one
         return NotImplemented
 
-    def __add__(self, other):
-        return self.program.node("+", self, other)
-
-    def __radd__(self, other):
-        return self.program.node("+", other, self)
-
-    def __sub__(self, other):
-        return self.program.node("-", self, other)
-
-    def __rsub__(self, other):
-        return self.program.node("-", other, self)
-
-    def __mul__(self, other):
-        return self.program.node("*", self, other)
-
-    def __rmul__(self, other):
-        return self.program.node("*", other, self)
-
-    def __truediv__(self, other):
-        return self.program.node("/", self, other)
-
-    def __rtruediv__(self, other):
-        return self.program.node("/", other, self)
-
     def __neg__(self):
         return self.program.node("negative", self)
 
@@ -75,6 +51,18 @@ class Symbol:
     def sqrt(self):
         """Square root: exactly rounded everywhere, so it may stand in a kernel."""
         return self.program.node("sqrt", self)
+
+
+def _binary(op: str, reverse: bool):
+    def method(self, other):
+        return self.program.node(op, other, self) if reverse else self.program.node(op, self, other)
+
+    return method
+
+
+for _name, _op in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items():
+    setattr(Symbol, f"__{_name}__", _binary(_op, False))
+    setattr(Symbol, f"__r{_name}__", _binary(_op, True))
 
 
 def _call(ufunc):

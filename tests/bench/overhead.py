@@ -161,7 +161,7 @@ def operation_row(name: str, size: str, absent: dict[str, str], notes: list[str]
             continue
         try:
             seconds, numbers = measure(name, x)
-        except Exception as reason:
+        except Exception as reason:  # a peer that fails is printed as such
             if side.startswith("mcx"):
                 raise
             notes.append(f"{side}: {name}, {size}: {type(reason).__name__}: {reason}")
