@@ -21,7 +21,6 @@ from mcx.kernels.program import Program
 from mcx.kernels.source import python_source
 from mcx.kernels.symbols import Symbol
 from mcx.memory import new_buffer
-from mcx.support import planes_in
 
 WORK = 1 << 20  # coefficients computed the plain way before a kernel is compiled
 CALL = 2000  # how many coefficients one call of NumPy functions counts as
@@ -121,7 +120,7 @@ class Kernel:
         self.compiled: dict = {}
         self.work = 0
         self.live = program.live if program else 0
-        self.dead = planes_in(~self.live & (1 << program.size) - 1) if program else ()
+        self.dead = program.unwritten if program else ()
 
     def run(self, inputs, shape, value=None, out=None):
         """Return the planes of the result, or None where the plain way is to be taken.

@@ -106,12 +106,15 @@ class _Plan:
         self.pairs = np.array([p for pairs in groups.values() for p in pairs], dtype=np.int64)
 
 
+_MOST_PLANS = 4096
 _plans: dict[int, tuple] = {}  # id of steps or pairs -> (they, which keeps the id, their plan)
 
 
 def _plan_of(key, triples) -> _Plan:
     found = _plans.get(id(key))
     if found is None:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
         found = _plans[id(key)] = (key, _Plan(triples(key)))
     return found[1]
 

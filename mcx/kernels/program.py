@@ -36,6 +36,8 @@ class Program:
         What is written: plane of the result to node. Other planes are structural zeros.
     size : int
         Planes of the result.
+    kept : tuple of int
+        Planes that NumPy computes before and the kernel leaves as they are.
     quiet : bool
         Whether the NumPy calls are not to warn: those of a recurrence, whose result is checked.
     """
@@ -47,12 +49,18 @@ class Program:
     nodes: tuple[Symbol, ...]
     results: dict[int, Symbol]
     size: int
+    kept: tuple[int, ...]
     quiet: bool
 
     @property
     def live(self) -> int:
         """Mask of the planes that are written, and the value."""
         return mask_of(self.results)
+
+    @property
+    def unwritten(self) -> tuple[int, ...]:
+        """Planes that no one computes: structural zeros, the value itself among them perhaps."""
+        return tuple(k for k in range(self.size) if k not in self.results and k not in self.kept)
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ def traced(name: str, inputs: tuple[str, ...], result, kept=(), quiet=False) -> 
         return None
     rows = tuple(sorted((node for node in inside if node.op == "row"), key=lambda n: n.args))
     calls = tuple(n for n in _below(results.values(), ("row",)) if n.op == "call")
-    return Program(name, inputs, rows, calls, nodes, results, len(result), quiet)
+    return Program(name, inputs, rows, calls, nodes, results, len(result), kept, quiet)
 
 
 def _below(results, leaves) -> list:

@@ -17,7 +17,6 @@ from mcx.support import (
     embedded,
     live_levels,
     live_steps,
-    planes_in,
     product_mask,
     supported,
 )
@@ -67,8 +66,9 @@ def written(kernel, inputs, target, value=None) -> bool:
     target._enliven(kernel.live)  # what a kernel leaves there counts, even if an exception follows
     if kernel.run(inputs, target.shape, value, target._planes) is None:
         return False
-    for k in planes_in(target.live & ~kernel.live):
-        target._planes[k, ...] = 0
+    for k in kernel.dead:
+        if target.live >> k & 1:
+            target._planes[k, ...] = 0
     return True
 
 
