@@ -9,7 +9,7 @@ from mcx.jacobians import gradient, hessian, jacobian
 from mcx.kernels.launch import get_num_threads, set_num_threads
 from mcx.linearize import Linearized, linearize
 from mcx.seeding import perturb, step
-from mcx.verbs import register_bilinear, register_linear
+from mcx.verbs import register_analytic, register_bilinear, register_linear
 
 __all__ = [
     "AlgebraError",
@@ -30,6 +30,7 @@ __all__ = [
     "jvp",
     "linearize",
     "perturb",
+    "register_analytic",
     "register_bilinear",
     "register_linear",
     "rules",

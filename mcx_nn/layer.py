@@ -18,6 +18,17 @@ class Layer:
     what the backward pass needs lives in the closure that `forward` returns, and neither pass
     changes an array it was given.
 
+    What is neither parameter nor input comes in the *context*, a mapping that is only read:
+
+    ``"train"`` (default False)
+        Whether statistics are those of the batch and masks apply.
+    ``"state"``
+        Running statistics, one array per name in `state`.
+    ``"masks"``
+        Random masks drawn beforehand by `draw_masks`, one array per name.
+    ``"constant_input"`` (default False)
+        Nobody needs dx, because x is data: a layer may then return None for it.
+
     Shape letters: B batch, I inputs, O outputs, H W image height and width, C channels.
 
     Examples
@@ -41,6 +52,11 @@ class Layer:
         """Shapes of the parameters by name."""
         return {}
 
+    @property
+    def state(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the running statistics by name."""
+        return {}
+
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw initial parameters.
 
@@ -55,6 +71,29 @@ class Layer:
         """
         return {}
 
+    def init_state(self) -> dict[str, np.ndarray]:
+        """Return the initial running statistics, ndarrays of float64 by name."""
+        return {}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one sample of y, given that of one sample of x.
+
+        Raises
+        ------
+        ValueError
+            If the layer does not take such samples.
+        """
+        return shape
+
+    def draw_masks(
+        self, rng: np.random.Generator, batch: int, shape: tuple[int, ...]
+    ) -> dict[str, np.ndarray]:
+        """Draw the random masks of one forward pass over `batch` samples of the given shape.
+
+        They are constants of the pass: every evaluation with the same masks is the same function.
+        """
+        return {}
+
     def forward(
         self, params: Mapping[str, Array], x: Array, context: Mapping[str, Any]
     ) -> tuple[Array, Backward]:
@@ -66,8 +105,7 @@ class Layer:
             One array per name in `parameters`.
         x : (B, ...) array
         context : mapping, read only
-            What is neither parameter nor input. `"constant_input": True` says that nobody needs
-            dx, because x is data: a layer may then return None for it.
+            See `Layer`.
 
         Returns
         -------
@@ -76,3 +114,9 @@ class Layer:
             ``backward(dy) -> (dx, grads)``, grads a dict with the names of `parameters`.
         """
         raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def update_state(
+        self, params: Mapping[str, Array], x: Array, context: Mapping[str, Any]
+    ) -> dict[str, Array]:
+        """Return the running statistics after having seen x, by name; `forward` never does this."""
+        return {}

@@ -13,7 +13,7 @@ from mcx.verbs.composed import Composed
 from mcx.verbs.constant import Constant, Fresh, Value
 from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
 from mcx.verbs.multilinear import Multilinear
-from mcx.verbs.primitive import primitive, register_bilinear, register_linear
+from mcx.verbs.primitive import primitive, register_analytic, register_bilinear, register_linear
 from mcx.verbs.selection import Choice, Selection
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Sum",
     "Value",
     "primitive",
+    "register_analytic",
     "register_bilinear",
     "register_linear",
 ]

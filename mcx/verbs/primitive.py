@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 
 from mcx.dispatch import numbers_of
+from mcx.kernels import program
+from mcx.verbs.analytic import Analytic
 from mcx.verbs.linear import Linear
 from mcx.verbs.multilinear import Multilinear
 
@@ -19,6 +21,47 @@ def primitive(func, rule):
         return func(*args, **kwargs)
 
     return dispatching
+
+
+def register_analytic(series, traced: bool = True):
+    """Make an elementwise function of one array, given its Taylor series, work on Multicomplex.
+
+    Parameters
+    ----------
+    series : callable
+        ``series(a, y, n)`` returns the Taylor coefficients f'(a)/1!, …, f⁽ⁿ⁾(a)/n! in NumPy syntax,
+        y = f(a).
+    traced : bool
+        Whether the series is arithmetic and NumPy functions alone, of which a kernel can be
+        compiled; False where it chooses among elements (np.where, comparisons).
+
+    Returns
+    -------
+    callable
+        A decorator for ``func(x)`` on plain arrays.
+
+    Examples
+    --------
+    >>> import math, mcx, numpy as np
+    >>> @mcx.register_analytic(lambda a, y, n: [y / math.factorial(k) for k in range(1, n + 1)])
+    ... def exponential(x):
+    ...     return np.exp(x)
+    >>> mcx.derivative(exponential, 0.0, order=3).item()
+    1.0
+    """
+
+    def decorate(func):
+        @functools.wraps(func)
+        def into(x, out=None):
+            y = func(x)
+            if out is None:
+                return y
+            out[...] = y
+            return out
+
+        return primitive(into, Analytic(series, compiled=(program.composition,) * traced))
+
+    return decorate
 
 
 def register_linear(func):
