@@ -1,28 +1,44 @@
 """Two-dimensional convolution."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mcx_nn.convolutions.choice import tiling_of
 from mcx_nn.initializers import glorot_uniform
 from mcx_nn.layer import Layer
-from mcx_nn.primitives import col2im, im2col
-from mcx_nn.shapes import expect_at_least, expect_parameters, expect_shape, pair
+from mcx_nn.primitives import (
+    image_tiles,
+    images_of_tiles,
+    kernel_tiles,
+    kernels_of_tiles,
+    output_tiles,
+    outputs_of_tiles,
+)
+from mcx_nn.shapes import expect_at_least, expect_extents, expect_parameters, expect_shape, pair
 
 
 @dataclass(frozen=True)
 class Conv2d(Layer):
     """Convolution of images with a bank of kernels (cross-correlation, as everywhere in the field).
 
-    y[b, i, j, o] = bias[o] + Σ_{u,v,c} x[b, s i + u − p, s j + v − p, c] weight[u, v, c, o]
-    with stride s and x zero outside the image, computed as one matrix product: im2col(x) W.
+    y[b, i, j, o] = bias[o] + Σ_{u,v,c} x[b, s i + d u − p, s j + d v − p, c] weight[u, v, c, o]
+    with stride s, dilation d and x zero outside the image. With G groups the filters of group g see
+    the channels of group g alone. `set_convolution` chooses the algorithm.
 
     Parameters
     ----------
     channels, filters : int
-        C and O; weight has shape (kH, kW, C, O), bias (O,), x (B, H, W, C).
-    kernel, stride, padding : int or pair of int
-        Height and width of the kernel, step between its positions, zeros added on every side.
+        C and O; weight has shape (kH, kW, C/G, O), bias (O,), x (B, H, W, C).
+    kernel, stride, padding, dilation : int or pair of int
+        Height and width of the kernel, step between its positions, zeros added on every side, and
+        step between the taps of the kernel.
+    groups : int
+        G; it must divide C and O.
+    initializer : callable
+        Draws the weight, with fans over the receptive field; see `mcx_nn.initializers`. The bias
+        starts at zero.
 
     Examples
     --------
@@ -39,52 +55,62 @@ class Conv2d(Layer):
     kernel: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
     padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    initializer: Callable = field(default=glorot_uniform, repr=False)
 
     def __post_init__(self):
         """Refuse sizes that make no layer."""
-        expect_at_least(1, self, channels=self.channels, filters=self.filters)
-        expect_at_least(1, self, kernel=self.kernel, stride=self.stride)
+        expect_at_least(1, self, channels=self.channels, filters=self.filters, groups=self.groups)
+        expect_at_least(1, self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
         expect_at_least(0, self, padding=self.padding)
+        if self.channels % self.groups or self.filters % self.groups:
+            raise ValueError(
+                f"{self}: groups: expected a divisor of channels and filters, got {self.groups}."
+            )
 
     @property
     def parameters(self):
         """Shapes of weight and bias."""
         return {
-            "weight": (*pair(self.kernel), self.channels, self.filters),
+            "weight": (*pair(self.kernel), self.channels // self.groups, self.filters),
             "bias": (self.filters,),
         }
 
     def init(self, rng):
-        """Draw the weight (Glorot uniform over the receptive field); the bias is zero."""
+        """Draw the weight; the bias is zero."""
         shape = self.parameters["weight"]
         area = shape[0] * shape[1]
-        weight = glorot_uniform(rng, shape, area * self.channels, area * self.filters)
-        return {"weight": weight, "bias": np.zeros(self.filters)}
+        fans = area * shape[2], area * self.filters // self.groups
+        return {"weight": self.initializer(rng, shape, *fans), "bias": np.zeros(self.filters)}
+
+    def output_shape(self, shape):
+        """Return (OH, OW, O); see `Layer.output_shape`."""
+        expect_extents(self, "one sample", shape, ("H", "W", self.channels))
+        return self._tiling((1, *shape)).output_shape[1:]
 
     def forward(self, params, x, context):
         """Return the convolved images (B, OH, OW, O) and the backward; see `Layer.forward`."""
         expect_parameters(self, params)
         expect_shape(self, "x", x, ("B", "H", "W", self.channels))
-        geometry = pair(self.kernel), pair(self.stride), pair(self.padding)
-        height, width = self._output_extents(x, *geometry)
-        weight = params["weight"].reshape(-1, self.filters)
-        cols = im2col(x, *geometry)
+        tiling = self._tiling(x.shape)
+        images, kernels = image_tiles(x, tiling), kernel_tiles(params["weight"], tiling)
 
         def backward(dy):
-            dy = dy.reshape(-1, self.filters)
+            outputs = output_tiles(dy, tiling)
             constant = context.get("constant_input")
-            dx = None if constant else col2im((weight @ dy.T).T, x.shape, *geometry)
-            dweight = (cols.T @ dy).reshape(self.parameters["weight"])
-            return dx, {"weight": dweight, "bias": dy.sum(axis=0)}
+            dx = None if constant else images_of_tiles(outputs, kernels, tiling)
+            dweight = kernels_of_tiles(images, outputs, tiling)
+            return dx, {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}
 
-        y = cols @ weight + params["bias"]
-        return y.reshape(x.shape[0], height, width, self.filters), backward
+        return outputs_of_tiles(images, kernels, tiling) + params["bias"], backward
 
-    def _output_extents(self, x, kernel, stride, padding):
-        """Return OH and OW; raise where the kernel does not fit into the padded image."""
-        room = [n + 2 * p - k for n, p, k in zip(x.shape[1:3], padding, kernel, strict=True)]
-        if min(room) < 0:
+    def _tiling(self, shape):
+        """Return the plan for x of a shape; raise where the kernel does not fit into it."""
+        geometry = [pair(n) for n in (self.kernel, self.stride, self.padding, self.dilation)]
+        tiling = tiling_of(tuple(shape), self.filters, *geometry, self.groups)
+        if min(tiling.output_shape[1:3]) < 1:
             raise ValueError(
-                f"{self}: x: expected padded images of at least {kernel}, got shape {x.shape}."
+                f"{self}: x: expected padded images of at least {tiling.reach}, got shape {shape}."
             )
-        return [extent // step + 1 for extent, step in zip(room, stride, strict=True)]
+        return tiling

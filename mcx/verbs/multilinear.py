@@ -129,6 +129,22 @@ def _leaves(x):
     return x if isinstance(x, (list, tuple)) else (x,)
 
 
+def product_sums(algebra, numbers):
+    """Return the products of planes that make each plane of a product, and its live planes.
+
+    Returns
+    -------
+    sums : dict
+        Plane -> list of (row of each number, sign).
+    live : int
+    """
+    terms, live = _terms(algebra.table, tuple(source_in(n, algebra) for n in numbers))
+    sums: dict[int, list] = {}
+    for rows, plane, sign in terms:
+        sums.setdefault(plane, []).append((rows, sign))
+    return sums, live
+
+
 @lru_cache(maxsize=1024)
 def _terms(table, sources):
     """Return the terms ((a row of each source), plane of their product, sign), and live planes.

@@ -1,0 +1,43 @@
+"""Products of tiles between the transforms: the three results of a convolution and its gradient.
+
+Each takes a list of pairs of stored tiles and writes the sum of their results.
+"""
+
+import numpy as np
+
+
+def transform(name, x, tiling, out):
+    """Write a transform of x into out."""
+    getattr(tiling, name)(x, out)
+
+
+def outputs(pairs, tiling, out):
+    """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
+    total = np.empty_like(out, shape=tiling.output_tiles)
+    factors = [(tiling.as_images(v), tiling.as_kernels(u)) for v, u in pairs]
+    _add(factors, tiling.as_outputs(total))
+    tiling.outputs(total, out)
+
+
+def images(pairs, tiling, out):
+    """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
+    total = np.empty_like(out, shape=tiling.image_tiles)
+    factors = [(tiling.as_outputs(d), tiling.as_kernels(u).swapaxes(1, 2)) for d, u in pairs]
+    _add(factors, tiling.as_images(total))
+    tiling.images_transposed(total, out)
+
+
+def kernels(pairs, tiling, out):
+    """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
+    total = np.empty_like(out, shape=tiling.kernel_tiles)
+    factors = [(tiling.as_images(v).swapaxes(1, 2), tiling.as_outputs(d)) for v, d in pairs]
+    _add(factors, tiling.as_kernels(total))
+    tiling.kernels_transposed(total, out)
+
+
+def _add(factors, total):
+    """Write the sum of matrix products."""
+    first, *rest = factors
+    total[...] = np.matmul(*first)
+    for pair in rest:
+        total += np.matmul(*pair)
