@@ -9,7 +9,7 @@ from mcx.array import Multicomplex
 from mcx.derivatives import bound
 from mcx.dispatch import is_number
 from mcx.record import Assignment, Recorded, Tape, shares_memory
-from mcx.seeding import as_direction, as_point, coefficient
+from mcx.seeding import as_direction, as_point, coefficients_from
 from mcx.table import degree_indices
 from mcx.tree import tree_leaves, tree_map, tree_zip
 
@@ -44,7 +44,7 @@ class Linearized:
         self._steps = tape.steps
         self._outputs = tree_map(lambda y: _Output(y, tape), outputs)
         self._plan()
-        self.nbytes = sum(buffer.nbytes for buffer in tape.held.values())
+        self.nbytes = tape.nbytes
 
     def _plan(self):
         """Find the last use of every slot, and the assignments that may work in place."""
@@ -93,16 +93,13 @@ class Linearized:
         return tree_map(lambda output: output.read(tangents, p), self._outputs)
 
     def _block(self, directions):
-        if is_number(directions) or not len(directions):
+        if is_number(directions) or len(directions) < 2:
             parts = [self._run(p) for p in directions] or [self._run(np.zeros_like(self._x))]
             return tree_zip(lambda *leaves: np.stack(leaves)[: len(directions)], *parts)
-        factor = fresh_factor(degree_indices(len(directions), 1))
-        planes = np.zeros_like(directions, shape=(len(directions) + 1, *directions.shape[1:]))
-        planes[1:] = directions
-        result = self._run(Multicomplex(planes, algebra_of((factor,))))
-        return tree_map(
-            lambda y: np.stack([coefficient(y, factor, k) for k in range(1, len(planes))]), result
-        )
+        # The program is linear: the value plane carries a direction as well as any other.
+        factor = fresh_factor(degree_indices(len(directions) - 1, 1))
+        result = self._run(Multicomplex(directions.copy(), algebra_of((factor,))))
+        return tree_map(lambda y: coefficients_from(y, factor, 0), result)
 
 
 def linearize(f, x, *, args=(), argnum: int = 0):

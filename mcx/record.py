@@ -48,7 +48,7 @@ class Tape:
 
     def __init__(self):
         self.steps: list[tuple] = []
-        self.held: dict[int, object] = {}
+        self.held: dict[int, tuple] = {}  # id of an array -> it, and the views of it in use
         self.slots = 0
         self.rank = next(_serials)
 
@@ -87,8 +87,24 @@ class Tape:
         """Keep a result that the rule has just made, which no one else has."""
         buffer = buffer_of(x)
         if hasattr(buffer, "nbytes"):
-            self.held[id(buffer)] = buffer
+            owner = _owner(buffer)
+            self.held.setdefault(id(owner), (owner, {}))[1][id(buffer)] = buffer
         return x
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept; of a part of someone's array, of the part."""
+        return sum(
+            min(owner.nbytes, sum(view.nbytes for view in views.values()))
+            for owner, views in self.held.values()
+        )
+
+
+def _owner(buffer):
+    """Return the array whose memory a view lies in."""
+    while hasattr(getattr(buffer, "base", None), "nbytes"):
+        buffer = buffer.base
+    return buffer
 
 
 def _writeable_elsewhere(x) -> bool:

@@ -4,39 +4,47 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcx_nn.elementwise import LEAK
 from mcx_nn.layer import Layer
+from mcx_nn.primitives import ELEMENTWISE as of
 
 
-def _exp_minus_abs(x):
-    """Return exp(−|x|), which cannot overflow, and 1 where x ≥ 0, 0 elsewhere.
+def _right(x):
+    """Tell where x > 0, by the real part: a step from 0 along i is no step to the right."""
+    return np.real(x) > 0
 
-    The sign is a constant factor, not `np.abs`, whose derivative at 0 is 0 by convention: at 0 this
-    is the branch exp(−x), and what is built from it keeps all its derivatives there.
+
+def _weighted(distribution, density):
+    """Return the row of x F(x), whose slope is F(x) + x f(x), for a distribution F with density f.
+
+    References
+    ----------
+    D. Hendrycks and K. Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415, section 2,
+    with the normal (gelu) and the logistic distribution (silu).
     """
-    positive = (x >= 0).astype(x.dtype)
-    return np.exp(x * (1 - 2 * positive)), positive
+
+    def row(x):
+        share = distribution(x)
+        return x * share, lambda: share + x * density(x)
+
+    return row
 
 
-def _sigmoid(x):
-    e, positive = _exp_minus_abs(x)
-    return (positive + (1 - positive) * e) / (1 + e), lambda: e / np.square(1 + e)
-
-
-def _tanh(x):
-    def slope():
-        e = np.square(_exp_minus_abs(x)[0])
-        return 4 * e / np.square(1 + e)
-
-    return np.tanh(x), slope
-
-
-# name: x -> (f(x), slope), slope() = f'(x) in a form without cancellation in the tails.
+# name: x -> (f(x), slope), slope() = f′(x) in a form without cancellation in the tails.
 ACTIVATIONS = {
+    "elu": lambda x: (of["elu"](x), lambda: of["elu_slope"](x)),
+    "gelu": _weighted(of["normal_distribution"], of["normal_density"]),
     "identity": lambda x: (x, lambda: 1),
-    "relu": lambda x: (np.where(x <= 0, 0, x), lambda: x > 0),
-    "sigmoid": _sigmoid,
+    "leaky_relu": lambda x: (
+        of["leaky_relu"](x),
+        lambda: np.maximum(_right(x).astype(x.dtype), LEAK),
+    ),
+    "relu": lambda x: (of["relu"](x), lambda: _right(x)),
+    "sigmoid": lambda x: (of["sigmoid"](x), lambda: of["sigmoid_slope"](x)),
+    "silu": _weighted(of["sigmoid"], of["sigmoid_slope"]),
     "sin": lambda x: (np.sin(x), lambda: np.cos(x)),
-    "tanh": _tanh,
+    "softplus": lambda x: (of["softplus"](x), lambda: of["sigmoid"](x)),
+    "tanh": lambda x: (np.tanh(x), lambda: of["tanh_slope"](x)),
 }
 
 
@@ -46,8 +54,23 @@ class Activation(Layer):
 
     Parameters
     ----------
-    name : {"identity", "relu", "sigmoid", "sin", "tanh"}
-        sigmoid is 1/(1 + e⁻ˣ), relu is max(x, 0) with relu′(0) = 0.
+    name : str
+        One of
+
+        =============  ==========================================================================
+        "elu"          x where x > 0, else eˣ − 1
+        "gelu"         x Φ(x), Φ the normal distribution function, exact; needs SciPy
+        "identity"     x
+        "leaky_relu"   x where x > 0, else x/100
+        "relu"         max(x, 0), with derivative 0 at 0
+        "sigmoid"      1/(1 + e⁻ˣ)
+        "silu"         x sigmoid(x)
+        "sin"          sin x
+        "softplus"     log(1 + eˣ)
+        "tanh"         tanh x
+        =============  ==========================================================================
+
+        At 0, where they have no derivative, leaky_relu and elu are those of the side x ≤ 0.
 
     Raises
     ------

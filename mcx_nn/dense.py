@@ -1,12 +1,13 @@
 """Fully connected layer."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mcx_nn.initializers import glorot_uniform
 from mcx_nn.layer import Layer
-from mcx_nn.shapes import expect_at_least, expect_parameters, expect_shape
+from mcx_nn.shapes import expect_at_least, expect_extents, expect_parameters, expect_shape
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Dense(Layer):
     ----------
     inputs, outputs : int
         I and O; weight has shape (I, O), bias (O,), x (B, I) and y (B, O).
+    initializer : callable
+        Draws the weight; see `mcx_nn.initializers`. The bias starts at zero.
 
     Examples
     --------
@@ -30,6 +33,7 @@ class Dense(Layer):
 
     inputs: int
     outputs: int
+    initializer: Callable = field(default=glorot_uniform, repr=False)
 
     def __post_init__(self):
         """Refuse sizes that make no layer."""
@@ -41,9 +45,14 @@ class Dense(Layer):
         return {"weight": (self.inputs, self.outputs), "bias": (self.outputs,)}
 
     def init(self, rng):
-        """Draw the weight (Glorot uniform); the bias is zero."""
-        weight = glorot_uniform(rng, (self.inputs, self.outputs), self.inputs, self.outputs)
+        """Draw the weight; the bias is zero."""
+        weight = self.initializer(rng, (self.inputs, self.outputs), self.inputs, self.outputs)
         return {"weight": weight, "bias": np.zeros(self.outputs)}
+
+    def output_shape(self, shape):
+        """Return (O,); see `Layer.output_shape`."""
+        expect_extents(self, "one sample", shape, (self.inputs,))
+        return (self.outputs,)
 
     def forward(self, params, x, context):
         """Return x W + b and its backward; see `Layer.forward`."""

@@ -1,6 +1,7 @@
 """From images to vectors."""
 
 from dataclasses import dataclass
+from math import prod
 
 from mcx_nn.layer import Layer
 
@@ -16,6 +17,10 @@ class Flatten(Layer):
     >>> y.shape, backward(y)[0].shape
     ((2, 60), (2, 3, 4, 5))
     """
+
+    def output_shape(self, shape):
+        """Return (H·W·C,); see `Layer.output_shape`."""
+        return (prod(shape),)
 
     def forward(self, params, x, context):
         """Return x as a matrix and the backward; see `Layer.forward`."""

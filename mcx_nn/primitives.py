@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import mcx
+from mcx_nn import elementwise
 from mcx_nn.convolutions import products
 
 
@@ -170,8 +171,9 @@ def share_in_tiles(dy, size, out):
            [3., 4.]])
     """
     (tall, wide), (batch, down, across, channels) = size, dy.shape
-    share = dy.reshape(batch, down, 1, across, 1, channels) / (tall * wide)
-    out.reshape(batch, down, tall, across, wide, channels)[...] = share
+    strip = (dy / (tall * wide)).repeat(wide, axis=2)
+    rows = batch, down, tall, across * wide * channels
+    out.reshape(rows)[...] = strip.reshape(batch, down, 1, -1)
 
 
 @mcx.register_linear(shape=lambda shape, positions: positions.shape)
@@ -273,6 +275,13 @@ def scatter_rows(dy, index, rows, out):
            [6., 8.]])
     """
     features = dy.shape[-1]
-    places = index[..., None] * features + np.arange(features, like=index)
+    places = index.astype("int64")[..., None] * features + np.arange(features, like=index)
     out[...] = 0
     np.add.at(out.reshape(-1), places.reshape(-1), dy.reshape(-1))  # flat: NumPy's fast path
+
+
+# Elementwise functions by name.
+ELEMENTWISE = {
+    function.__name__: mcx.register_analytic(series, function not in elementwise.CHOOSING)(function)
+    for function, series in elementwise.SERIES.items()
+}

@@ -13,7 +13,18 @@ def expect_shape(owner, name, array, expected):
     Traceback (most recent call last):
     ValueError: Dense: x: expected shape (B, 3), got (2, 4).
     """
-    shape = tuple(array.shape)
+    expect_extents(owner, name, tuple(array.shape), expected)
+
+
+def expect_extents(owner, name, shape, expected):
+    """Raise unless a shape is the expected one, as `expect_shape` does for that of an array.
+
+    Examples
+    --------
+    >>> expect_extents("Dense", "one sample", (4,), (3,))
+    Traceback (most recent call last):
+    ValueError: Dense: one sample: expected shape (3,), got (4,).
+    """
     fits = len(shape) == len(expected) and all(
         isinstance(extent, str) or extent == size
         for extent, size in zip(expected, shape, strict=True)

@@ -4,20 +4,20 @@ from math import prod
 
 import numpy as np
 
+from mcx_nn.combinator import Combinator
 from mcx_nn.shapes import expect_shape
-
-# The input of the model is data: no layer needs to propagate a gradient to it.
-_CONTEXT = {"constant_input": True}
 
 
 class Supervised:
     """Supervised learning problem: L(w, (X, y)) = loss(model(w, X), y), w flat of length P.
 
-    Every method works for w an ndarray, a device array or a Multicomplex.
+    Every method works for w an ndarray, a device array or a Multicomplex. The loss and its gradient
+    are those of training: statistics of the batch, masks applied. `predict` uses running
+    statistics and no masks.
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential or another Combinator
     loss : callable
         ``loss(output, y) -> (value, gradient with respect to output)``.
 
@@ -25,6 +25,10 @@ class Supervised:
     ----------
     parameters_size : int
         P, the number of parameters.
+    context : dict
+        What the loss depends on beside w and the batch: "state", the running statistics of the
+        model, and, once drawn, "masks". Evaluations read it; `update_state` and `draw_masks`
+        replace its entries.
 
     Examples
     --------
@@ -39,6 +43,7 @@ class Supervised:
     def __init__(self, model, loss):
         self.model = model
         self.loss = loss
+        self.context = {"state": model.init_state()}
         self._slots = {}
         end = 0
         for name, shape in model.parameters.items():
@@ -48,7 +53,7 @@ class Supervised:
 
     def init(self, rng, dtype=np.float64):
         """Draw an initial w of shape (P,) from a `numpy.random.Generator`."""
-        return self.ravel(self.model.init(rng)).astype(dtype)
+        return self.ravel(self.model.init(rng)).astype(dtype, copy=False)
 
     def ravel(self, params):
         """Concatenate a dict of parameters, or of gradients, into one vector of shape (P,)."""
@@ -66,21 +71,39 @@ class Supervised:
         return {name: w[slot].reshape(shape) for name, (slot, shape) in self._slots.items()}
 
     def predict(self, w, x):
-        """Return the output of the model for inputs x of shape (B, ...)."""
-        return self.model.forward(self.unravel(w), x, _CONTEXT)[0]
+        """Return the output of the model for inputs x of shape (B, ...), as after training."""
+        return self.model.forward(self.unravel(w), x, self._context(w, x, train=False))[0]
 
     def value(self, w, batch):
         """Return the loss on a batch (X, y)."""
         x, y = batch
-        return self.loss(self.predict(w, x), y)[0]
+        output, _ = self.model.forward(self.unravel(w), x, self._context(w, x, train=True))
+        return self.loss(output, y)[0]
 
     def value_and_grad(self, w, batch):
         """Return the loss on a batch (X, y) and its gradient with respect to w, of shape (P,)."""
         x, y = batch
-        output, backward = self.model.forward(self.unravel(w), x, _CONTEXT)
+        output, backward = self.model.forward(self.unravel(w), x, self._context(w, x, train=True))
         loss, doutput = self.loss(output, y)
         _, grads = backward(doutput)
         return loss, self.ravel(grads)
+
+    def draw_masks(self, rng, batch):
+        """Draw the masks of the model for a batch (X, y) from a `numpy.random.Generator`.
+
+        They stay until drawn again: between two draws the loss is one function of w.
+        """
+        x, _ = batch
+        masks = self.model.draw_masks(rng, x.shape[0], tuple(x.shape[1:]))
+        masks = {name: np.asarray(mask, like=x) for name, mask in masks.items()}
+        self.context = {**self.context, "masks": masks}
+
+    def update_state(self, w, batch):
+        """Let the running statistics see a batch (X, y): once after every accepted step."""
+        x, _ = batch
+        context = self._context(w, x, train=True)
+        state = self.model.update_state(self.unravel(w), x, context)
+        self.context = {**self.context, "state": state}
 
     def first_nonfinite(self, w, batch):
         """Name the first place with a value that is not finite: "input", a layer or "loss".
@@ -88,13 +111,38 @@ class Supervised:
         Returns
         -------
         str or None
-            For a layer its position and class, as in "2 AvgPool2d"; None where all is finite.
+            For a layer its dotted position and class, as in "2 AvgPool2d" or "3.body.0 Dense"; None
+            where all is finite.
         """
         x, y = batch
         if not np.isfinite(x).all():
             return "input"
-        steps = self.model.steps(self.unravel(w), x, _CONTEXT)
-        for position, (layer, output, _) in enumerate(steps):
-            if not np.isfinite(output).all():
-                return f"{position} {type(layer).__name__}"
+        context = self._context(w, x, train=True)
+        params = self.unravel(w)
+        name = _first_nonfinite(self.model, params, x, context, "")
+        if name is not None:
+            return name
+        output, _ = self.model.forward(params, x, context)
+        if not np.isfinite(output).all():  # of finite parts
+            return type(self.model).__name__
         return None if np.isfinite(self.loss(output, y)[0]) else "loss"
+
+    def _context(self, w, x, train):
+        """Return the context of one evaluation, its state in the dtype of w and the array of x."""
+        state = self.context["state"].items()
+        state = {name: np.asarray(array, dtype=w.dtype, like=x) for name, array in state}
+        # The input of the model is data: no layer needs to propagate a gradient to it.
+        return {**self.context, "state": state, "train": train, "constant_input": True}
+
+
+def _first_nonfinite(model, params, x, context, prefix):
+    """Name the first layer within a model whose output is not finite, None where there is none."""
+    for step in model.steps(params, x, context):
+        if not np.isfinite(step.y).all():
+            name = prefix + step.name
+            within = None
+            if isinstance(step.layer, Combinator):
+                inner = step.params, step.x, step.context
+                within = _first_nonfinite(step.layer, *inner, f"{name}.")
+            return within or f"{name} {type(step.layer).__name__}"
+    return None

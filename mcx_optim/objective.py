@@ -108,17 +108,25 @@ class Objective:
         return self.value_and_grad(w, batch)[1]
 
     def linearize(self, w, batch):
-        """Return f(w; batch), its gradient g and the function p -> Hp, which reruns neither."""
+        """Return f(w; batch), its gradient g and p -> Hp, a `HessianProduct` that reruns neither.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcx_optim import Objective
+        >>> objective = Objective(lambda w, batch: (np.sum(w**3) / 6, w**2 / 2))
+        >>> loss, gradient, hvp = objective.linearize(np.array([1.0, 2.0]), None)
+        >>> hvp(np.ones(2))
+        array([1., 2.])
+        >>> hvp(np.eye(2))
+        array([[1., 0.],
+               [0., 2.]])
+        """
         check_point(w)
         self._count("linearize", batch)
-        (loss, gradient), tangent = mcx.linearize(lambda v: self._value_and_grad(v, batch), w)
+        (loss, gradient), lin = mcx.linearize(lambda v: self._value_and_grad(v, batch), w)
         loss, gradient = self._checked(loss, gradient, w, batch)
-
-        def hvp(p):
-            self._count("hvp", batch)
-            return tangent(p)[1]
-
-        return loss, gradient, hvp
+        return loss, gradient, HessianProduct(lin, lambda times: self._count("hvp", batch, times))
 
     def hvp(self, w, batch, p):
         """Return Hp by one evaluation of the gradient at w + h i p (equation 10 of Shen et al.)."""
@@ -242,8 +250,8 @@ class Objective:
             stop = min(start + self._chunk, self.samples)
             yield self.rows(slice(start, stop)), (stop - start) / self.samples
 
-    def _count(self, kind, batch):
-        self.counts += Counts(**{kind: 1 if batch is None else len(batch[0])})
+    def _count(self, kind, batch, times=1):
+        self.counts += Counts(**{kind: times * (1 if batch is None else len(batch[0]))})
 
     def _describe(self, batch):
         return "(no data)" if batch is None else f"({len(batch[0])} samples)"
@@ -268,6 +276,27 @@ class Objective:
                     "scale of w"
                 )
         return loss, gradient
+
+
+class HessianProduct:
+    """The function p -> Hp of one batch, replayed from a recording. Made by `Objective.linearize`.
+
+    Attributes
+    ----------
+    nbytes : int
+        Bytes of the arrays that the recording keeps; they are freed with this object.
+    """
+
+    def __init__(self, lin, count):
+        self._lin = lin
+        self._count = count
+        self.nbytes = lin.nbytes
+
+    def __call__(self, p):
+        """Return Hp for p (P,), or the rows H p_1, …, H p_k for p (k, P), counted as k products."""
+        products = self._lin(p)[1]
+        self._count(1 if products.ndim == 1 else len(products))
+        return products
 
 
 def check_point(w):

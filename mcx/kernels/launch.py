@@ -91,12 +91,15 @@ if hasattr(os, "register_at_fork"):  # a child has the pool's memory, but not it
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def on_threads(run, size: int) -> int:
-    """Call run(start, stop) on ranges that make up 0 to size; return the union of the results."""
-    if size < _SPLIT or get_num_threads() == 1:
+def on_threads(run, size: int, grain: int = _BLOCK, least: int = _SPLIT) -> int:
+    """Call run(start, stop) on ranges that make up 0 to size; return the union of the results.
+
+    Ranges are multiples of `grain`; below a size of `least` there is one.
+    """
+    if size < least or get_num_threads() == 1:
         return run(0, size)
     count = get_num_threads()
-    length = -(-size // (count * _BLOCK)) * _BLOCK
+    length = -(-size // (count * grain)) * grain
     jobs = [
         _pool(count).submit(contextvars.copy_context().run, run, start, min(start + length, size))
         for start in range(0, size, length)

@@ -170,7 +170,14 @@ def scaling(slope):
     """Return the step tangent -> slope·tangent, 0 where the tangent is, even at infinite slopes."""
     if np.isfinite(slope).all():
         return lambda tangent: slope * tangent
-    return lambda tangent: times_unless_zero(slope, tangent)
+
+    def guarded(tangent):
+        if is_number(slope) or type(tangent) is not Multicomplex:
+            return times_unless_zero(slope, tangent)
+        planes = times_unless_zero(slope, tangent._planes)  # each of them a direction
+        return Multicomplex(planes, tangent.algebra, supported(tangent.live, tangent.algebra))
+
+    return guarded
 
 
 class Divide(Rule):

@@ -85,16 +85,17 @@ class Rule:
             names = signature_of(func)[len(places) : len(args)]
             kwargs = {**dict(zip(names, args[len(places) :], strict=False)), **kwargs}
             args = args[: len(places)]
-        others = [a for k, a in enumerate(args) if k not in places]
+        # What is kept of the call holds no operand: that would keep its value, and make a cycle.
+        others = [None if k in places else a for k, a in enumerate(args)]
         if numbers_of(others) or numbers_of(kwargs):
             raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
         if keep is not None:
-            args = [a if k in places else keep(a) for k, a in enumerate(args)]
+            others = [keep(a) for a in others]
             kwargs = {k: keep(v) for k, v in kwargs.items()}
         zeros = {k: replaced(v, zero_like) for k, v in kwargs.items() if k in self.value_only}
 
         def call(operands, tangent=False):
-            full = list(args)
+            full = list(others)
             for place, operand in zip(places, operands, strict=True):
                 full[place] = operand
             return func(*full, **({**kwargs, **zeros} if tangent and zeros else kwargs))

@@ -64,19 +64,34 @@ class Direct:
         return *self.kernel, self.shape[3] // self.groups, self.filters
 
     @property
+    def points(self) -> int:
+        """G, the number of products."""
+        return self.groups
+
+    @property
+    def tiles(self) -> int:
+        """T, the windows of all images."""
+        return self.shape[0] * prod(self.grid)
+
+    @property
+    def sizes(self):
+        """(T, K, O/G), the extents of the matrices."""
+        return self.tiles, prod(self.kernel_shape[:3]), self.filters // self.groups
+
+    @property
     def image_tiles(self):
         """Shape (G, T, K) of V."""
-        return self.groups, self.shape[0] * prod(self.grid), prod(self.kernel_shape[:3])
+        return self.groups, *self.sizes[:2]
 
     @property
     def kernel_tiles(self):
         """Shape (G, K, O/G) of U."""
-        return self.groups, self.image_tiles[2], self.filters // self.groups
+        return self.groups, *self.sizes[1:]
 
     @property
     def output_tiles(self):
         """Shape (G, T, O/G) of D."""
-        return self.groups, self.image_tiles[1], self.filters // self.groups
+        return self.groups, *self.sizes[::2]
 
     def as_images(self, tiles):
         """Return V as matrices (G, T, K)."""

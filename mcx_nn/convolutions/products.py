@@ -5,14 +5,20 @@ Each takes a list of pairs of stored tiles and writes the sum of their results.
 
 import numpy as np
 
+from mcx_nn.convolutions.compiled import machine
+
 
 def transform(name, x, tiling, out):
     """Write a transform of x into out."""
-    getattr(tiling, name)(x, out)
+    getattr(machine(tiling, x, out) or tiling, name)(x, out)
 
 
 def outputs(pairs, tiling, out):
     """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
+    code = machine(tiling, out, *(x for pair in pairs for x in pair))
+    if code:
+        code.outputs(pairs, out)
+        return
     total = np.empty_like(out, shape=tiling.output_tiles)
     factors = [(tiling.as_images(v), tiling.as_kernels(u)) for v, u in pairs]
     _add(factors, tiling.as_outputs(total))
@@ -21,6 +27,10 @@ def outputs(pairs, tiling, out):
 
 def images(pairs, tiling, out):
     """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
+    code = machine(tiling, out, *(x for pair in pairs for x in pair))
+    if code:
+        code.images_of(pairs, out)
+        return
     total = np.empty_like(out, shape=tiling.image_tiles)
     factors = [(tiling.as_outputs(d), tiling.as_kernels(u).swapaxes(1, 2)) for d, u in pairs]
     _add(factors, tiling.as_images(total))
@@ -29,6 +39,10 @@ def images(pairs, tiling, out):
 
 def kernels(pairs, tiling, out):
     """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
+    code = machine(tiling, out, *(x for pair in pairs for x in pair))
+    if code:
+        code.kernels_of(pairs, out)
+        return
     total = np.empty_like(out, shape=tiling.kernel_tiles)
     factors = [(tiling.as_images(v).swapaxes(1, 2), tiling.as_outputs(d)) for v, d in pairs]
     _add(factors, tiling.as_kernels(total))

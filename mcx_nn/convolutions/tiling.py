@@ -66,6 +66,11 @@ class Tiling:
         return self.shape[0] * down * across
 
     @property
+    def sizes(self):
+        """(T, C, O), the extents of the matrices."""
+        return self.tiles, self.shape[3], self.filters
+
+    @property
     def start(self):
         """Row and column of the image on which the first tile begins: 0 or less."""
         return tuple(1 - self.algorithm.before - padding for padding in self.padding)

@@ -1,4 +1,4 @@
-"""Data sets."""
+"""Handwritten digits of scikit-learn, enlarged."""
 
 import numpy as np
 

@@ -1,19 +1,22 @@
-"""What the benchmarks share: one thread for everybody, timing, tables, checks of equality.
+"""What the benchmarks share: the same threads for everybody, timing, tables, checks of equality.
 
-Import this module before NumPy or a peer: it fixes the number of threads by the environment.
+Import this module before NumPy or a peer: it fixes the number of threads of all of them, one or
+what the environment variable MCX_BENCH_THREADS says.
 """
 
 from __future__ import annotations
 
 import os
 
-_THREADS = (
+THREADS = int(os.environ.get("MCX_BENCH_THREADS", "1"))
+_VARIABLES = (
     *("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"),
     *("VECLIB_MAXIMUM_THREADS", "MCX_NUM_THREADS"),
 )
-os.environ.update(dict.fromkeys(_THREADS, "1"))
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-os.environ.setdefault("NPROC", "1")  # from which JAX takes the size of its pool of threads
+os.environ.update(dict.fromkeys(_VARIABLES, str(THREADS)))
+if THREADS == 1:
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("NPROC", str(THREADS))  # from which JAX takes the size of its pool of threads
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -26,13 +29,13 @@ import numpy as np  # noqa: E402
 
 
 def peer(name: str):
-    """Return a peer's module with its threads fixed to one, or None if it is not installed."""
+    """Return a peer's module with its threads fixed, or None if it is not installed."""
     try:
         module = importlib.import_module(name)
     except ImportError:
         return None
     if name == "torch":
-        module.set_num_threads(1)
+        module.set_num_threads(THREADS)
     return module
 
 
@@ -49,8 +52,23 @@ def machine() -> str:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{name} not installed")
-    cores = os.cpu_count()
-    return f"{model}, {cores} cores; " + ", ".join(versions) + "; one thread on every side"
+    threads = "one thread" if THREADS == 1 else f"{THREADS} threads"
+    sides = f"{threads} on every side; {openblas()}"
+    return f"{model}, {os.cpu_count()} cores; " + ", ".join(versions) + f"; {sides}"
+
+
+def openblas() -> str:
+    """Name the core whose kernels NumPy's OpenBLAS uses: its own choice or the environment's."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return "OpenBLAS core unknown (threadpoolctl is not installed)"
+    chosen = os.environ.get("OPENBLAS_CORETYPE")
+    for library in threadpoolctl.threadpool_info():
+        if library["internal_api"] == "openblas" and "scipy.libs" not in library["filepath"]:
+            why = f"OPENBLAS_CORETYPE={chosen}" if chosen else "its own choice"
+            return f"OpenBLAS {library['version']}, core {library['architecture']} ({why})"
+    return "NumPy without OpenBLAS"
 
 
 def best(call, seconds: float = 0.5, least: int = 3) -> float:
@@ -92,6 +110,23 @@ def same(ours, theirs, what: str, rtol: float, atol: float = 0.0) -> None:
     error = np.max(np.abs(ours - theirs), initial=0.0)
     if not error <= atol + rtol * scale:
         raise AssertionError(f"{what}: differs by {error:.3g} at a scale of {scale:.3g}")
+
+
+def distance(ours, theirs, what: str, tolerance: float) -> float:
+    """Return ‖ours − theirs‖/‖theirs‖ after checking that it is within the tolerance.
+
+    Raises
+    ------
+    AssertionError
+        Naming what differs and by how much.
+    """
+    ours, theirs = (np.asarray(side, np.float64) for side in (ours, theirs))
+    if ours.shape != theirs.shape:
+        raise AssertionError(f"{what}: shapes {ours.shape} and {theirs.shape}")
+    error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+    if not error <= tolerance:
+        raise AssertionError(f"{what}: relative norm of the difference {error:.3g}")
+    return error
 
 
 def duration(seconds: float | None) -> str:

@@ -1,35 +1,27 @@
 """The layers under test, each with an input and an independent expression of its value."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import tanh
-
 import numpy as np
 from scipy.signal import correlate2d
 from scipy.special import expit
+from scipy.stats import zscore
 
-from mcx_nn import Activation, AvgPool2d, Conv2d, Dense, Flatten, Layer, Sequential
-
-
-@dataclass(frozen=True)
-class Case:
-    """A layer, the shape of its input, and its value written another way."""
-
-    layer: Layer
-    shape: tuple[int, ...]
-    reference: Callable
-
-    def __str__(self):
-        return f"{self.layer} on {self.shape}"
-
-    def arrays(self, seed=0):
-        """Return params, x and dy; x keeps away from 0, where relu has its kink."""
-        rng = np.random.default_rng(seed)
-        params = {name: rng.normal(size=s) / 2 for name, s in self.layer.parameters.items()}
-        x = rng.normal(size=self.shape)
-        x = x + np.copysign(0.25, x)
-        y, _ = self.layer.forward(params, x, {})
-        return params, x, rng.normal(size=y.shape)
+from mcx_nn import (
+    Activation,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAvgPool2d,
+    LayerNorm,
+    MaxPool2d,
+    Sequential,
+)
+from tests.nn.case import Case, apart
+from tests.nn.cases_activations import ROWS as ACTIVATIONS
+from tests.nn.cases_combinators import ROWS as COMBINATORS
 
 
 def convolve(x, weight, bias, stride=(1, 1), padding=(0, 0)):
@@ -57,6 +49,65 @@ def pool(x, height, width):
     return np.array(maps).transpose(0, 2, 3, 1)
 
 
+def maxima(height, width):
+    """Maxima of tiles, tile by tile."""
+
+    def tiles(image):
+        return [
+            [
+                image[i : i + height, j : j + width].max(axis=(0, 1))
+                for j in range(0, image.shape[1], width)
+            ]
+            for i in range(0, image.shape[0], height)
+        ]
+
+    return lambda params, x: np.array([tiles(image) for image in x])
+
+
+def standardized(axis):
+    """Normalisation as SciPy's standard score."""
+    return lambda params, x: zscore(x, axis=axis) * params["scale"] + params["shift"]
+
+
+def normalized(axis, epsilon):
+    """Normalisation by NumPy's mean and variance."""
+
+    def reference(params, x):
+        variance = np.var(x, axis=axis, keepdims=True)
+        normal = (x - np.mean(x, axis=axis, keepdims=True)) / np.sqrt(variance + epsilon)
+        return normal * params["scale"] + params["shift"]
+
+    return reference
+
+
+def running(params, x):
+    normal = (x - STATE["mean"]) * (STATE["variance"] + 1e-5) ** -0.5
+    return normal * params["scale"] + params["shift"]
+
+
+def masked(shape):
+    """Return a context of train mode with a mask."""
+    return {"train": True, "masks": {"mask": np.arange(np.prod(shape)).reshape(shape) % 3 > 0}}
+
+
+def dropped(rate, shape):
+    mask = masked(shape)["masks"]["mask"]
+    return lambda params, x: np.where(mask, x / (1 - rate), 0)
+
+
+def entries(count):
+    """Draw indices of so many entries."""
+    return lambda rng, shape: rng.integers(0, count, shape)
+
+
+def rows(params, x):
+    return np.array([params["weight"][k] for k in x.ravel()]).reshape(*x.shape, -1)
+
+
+def embedded(params, x):
+    return rows({"weight": params["0.weight"]}, x) @ params["1.weight"] + params["1.bias"]
+
+
 def dense(params, x):
     return np.einsum("bi,io->bo", x, params["weight"]) + params["bias"]
 
@@ -75,6 +126,8 @@ def small_lenet(params, x):
     flat = np.array([image.ravel() for image in hidden])
     return flat @ params["4.weight"] + params["4.bias"]
 
+
+TRAIN = {"train": True}
 
 DENSE = [
     Case(Dense(3, 4), (5, 3), dense),
@@ -97,14 +150,39 @@ POOLING = [
     Case(AvgPool2d(2), (2, 4, 6, 3), lambda params, x: pool(x, 2, 2)),
     Case(AvgPool2d((1, 3)), (1, 2, 6, 2), lambda params, x: pool(x, 1, 3)),
     Case(AvgPool2d(1), (1, 2, 2, 1), lambda params, x: x),
+    Case(MaxPool2d(2), (2, 4, 4, 2), maxima(2, 2), draw=apart),
+    Case(MaxPool2d((3, 2)), (1, 6, 4, 1), maxima(3, 2), draw=apart),
+    Case(MaxPool2d((1, 2)), (2, 1, 6, 2), maxima(1, 2), draw=apart),
+    Case(MaxPool2d(1), (1, 2, 2, 1), lambda params, x: x),
+    Case(GlobalAvgPool2d(), (3, 2, 4, 2), lambda params, x: np.mean(x, axis=(1, 2))),
+    Case(GlobalAvgPool2d(), (1, 1, 1, 2), lambda params, x: x[:, 0, 0]),
 ]
-ACTIVATION = [
-    Case(Activation("identity"), (3, 4), lambda params, x: x),
-    Case(Activation("relu"), (3, 4), lambda params, x: (x + np.abs(x)) / 2),
-    Case(Activation("sigmoid"), (2, 3, 2), lambda params, x: expit(x)),
-    Case(Activation("sin"), (3, 4), lambda params, x: np.exp(1j * x).imag),
-    Case(Activation("tanh"), (3, 4), lambda params, x: np.vectorize(tanh)(x)),
+STATE = {"mean": np.array([0.5, -0.25, 0.0]), "variance": np.array([1.5, 0.25, 2.0])}
+NORMALIZATION = [
+    Case(BatchNorm(3, epsilon=0), (5, 3), standardized(0), TRAIN),
+    Case(BatchNorm(2), (4, 2), normalized(0, 1e-5), TRAIN),
+    Case(BatchNorm(3, epsilon=0.5), (2, 3, 2, 3), normalized((0, 1, 2), 0.5), TRAIN),
+    Case(BatchNorm(1), (1, 4, 3, 1), normalized((0, 1, 2), 1e-5), TRAIN),
+    Case(BatchNorm(2), (3, 4, 2), normalized((0, 1), 1e-5), TRAIN),
+    Case(BatchNorm(3), (4, 3), running, {"state": STATE}),
+    Case(BatchNorm(3), (1, 2, 2, 3), running, {"train": False, "state": STATE}),
+    Case(LayerNorm(4, epsilon=0), (3, 4), standardized(1)),
+    Case(LayerNorm(4), (2, 3, 4), normalized(2, 1e-5)),
+    Case(LayerNorm((2, 3), epsilon=0.5), (2, 2, 3), normalized((1, 2), 0.5)),
+    Case(LayerNorm((2, 2, 2)), (2, 2, 2, 2), normalized((1, 2, 3), 1e-5)),
 ]
+DROPOUT = [
+    Case(Dropout(0.5), (4, 3), dropped(0.5, (4, 3)), masked((4, 3))),
+    Case(Dropout(0.2), (2, 3, 2, 2), dropped(0.2, (2, 3, 2, 2)), masked((2, 3, 2, 2))),
+    Case(Dropout(0.5), (4, 3), lambda params, x: x),
+]
+EMBEDDING = [
+    Case(Embedding(5, 3), (2, 4), rows, draw=entries(5)),
+    Case(Embedding(3, 2), (6,), rows, draw=entries(3)),
+    Case(Embedding(4, 1), (1, 2, 2), rows, draw=entries(4)),
+    Case(Sequential([Embedding(4, 2), Dense(2, 3)]), (5,), embedded, draw=entries(4)),
+]
+ACTIVATION = [Case(*row) for row in ACTIVATIONS]
 COMPOSITION = [
     Case(Flatten(), (2, 2, 3, 2), lambda params, x: np.array([image.ravel() for image in x])),
     Case(Sequential([]), (2, 3), lambda params, x: x),
@@ -123,4 +201,7 @@ COMPOSITION = [
         small_lenet,
     ),
 ]
-CASES = DENSE + CONVOLUTION + POOLING + ACTIVATION + COMPOSITION
+CASES = [
+    *(*DENSE, *CONVOLUTION, *POOLING, *NORMALIZATION, *DROPOUT, *EMBEDDING, *ACTIVATION),
+    *(*COMPOSITION, *(Case(*row) for row in COMBINATORS)),
+]

@@ -6,6 +6,7 @@ and raises AssertionError where the two disagree. `test_checks.py` shows that ea
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,6 +14,7 @@ import mcx
 from tests.standin import StandIn
 
 EPS = np.finfo(float).eps
+EMPTY = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,36 @@ class Problem:
     z: np.ndarray
 
 
-def layer_problem(layer, params, x, dy):
-    """Return ⟨dy, sin(layer(params, x))⟩ as a function of all parameters and of x.
+def is_differentiable(x):
+    """Tell whether an input has a gradient: indices have none."""
+    return x.dtype.kind in "fc"
+
+
+def layer_problem(layer, params, x, dy, context=EMPTY):
+    """Return ⟨dy, sin(layer(params, x))⟩ as a function of all parameters, and of x if it can be.
 
     The sine makes dL/dy depend on y, so that linear layers have second derivatives as well.
     """
-    shapes = {**{name: array.shape for name, array in params.items()}, "x": x.shape}
-    ends = np.cumsum([0, *(np.prod(shape, dtype=int) for shape in shapes.values())])
+    variables = {**params, "x": x} if is_differentiable(x) else params
+    ends = np.cumsum([0, *(array.size for array in variables.values())])
 
     def forward(z):
         arrays = {
-            name: z[start:end].reshape(shape)
-            for (name, shape), start, end in zip(shapes.items(), ends[:-1], ends[1:], strict=True)
+            name: z[start:end].reshape(array.shape)
+            for (name, array), start, end in zip(
+                variables.items(), ends[:-1], ends[1:], strict=True
+            )
         }
-        return layer.forward(arrays, arrays.pop("x"), {})
+        return layer.forward(arrays, arrays.pop("x", x), context)
 
     def gradient(z):
         y, backward = forward(z)
         dx, grads = backward(dy * np.cos(y))
-        return np.concatenate([array.reshape(-1) for array in [*grads.values(), dx]])
+        assert (dx is not None) == is_differentiable(x), "dx: given for indices, or missing"
+        parts = [*grads.values(), dx] if is_differentiable(x) else grads.values()
+        return np.concatenate([array.reshape(-1) for array in parts])
 
-    z = np.concatenate([array.reshape(-1) for array in [*params.values(), x]])
+    z = np.concatenate([array.reshape(-1) for array in variables.values()])
     return Problem(lambda z: (dy * np.sin(forward(z)[0])).sum(), gradient, z)
 
 
@@ -152,12 +163,37 @@ def check_multicomplex(problem, p, q, tolerance=1024 * EPS):
             assert abs(y.im(1, 2) - p @ along_q) <= tolerance * size, "i_1 i_2 plane of the value"
 
 
-def check_pure(layer, params, x, dy):
+def check_linearize(problem, directions, tolerance=1024 * EPS):
+    """Compare the linearised gradient, along one direction and all at once, with complex steps."""
+    columns = [complex_step(problem.gradient, problem.z, p) for p in directions]
+    gradient, tangent = mcx.linearize(problem.gradient, problem.z)
+    assert_close(gradient, problem.gradient(problem.z), tolerance, "gradient by linearize")
+    assert_close(tangent(directions[0]), columns[0], tolerance, "one direction")
+    assert_close(tangent(directions), np.stack(columns), tolerance, "several directions")
+
+
+def leaves(context):
+    """Return the arrays of a context."""
+    parts = [part for part in context.values() if isinstance(part, dict)]
+    return [array for part in parts for array in part.values()]
+
+
+def converted(context, convert):
+    """Return a context with all arrays converted."""
+    return {
+        key: {name: convert(array) for name, array in part.items()}
+        if isinstance(part, dict)
+        else part
+        for key, part in context.items()
+    }
+
+
+def check_pure(layer, params, x, dy, context=EMPTY):
     """Require that nothing given is written to and that gradients are fresh and repeatable."""
-    given = [*params.values(), x, dy]
+    given = [*params.values(), x, dy, *leaves(context)]
     copies = [array.copy() for array in given]
     state = dict(vars(layer))
-    y, backward = layer.forward(params, x, {})
+    y, backward = layer.forward(params, x, context)
     kept = y.copy()
     dx, grads = backward(dy)
     again, grads_again = backward(dy)
@@ -165,30 +201,34 @@ def check_pure(layer, params, x, dy):
     assert vars(layer) == state, "the layer keeps state"
     assert np.array_equal(dx, again), "dx changes between two calls of backward"
     assert grads.keys() == grads_again.keys() == layer.parameters.keys()
+    given += [y, dx] if is_differentiable(x) else [y]
     for name, grad in grads.items():
         assert grad.shape == layer.parameters[name], f"shape of {name}"
         assert np.array_equal(grad, grads_again[name]), f"{name} changes between two calls"
-        aliases = [array for array in [*given, y, dx] if np.shares_memory(grad, array)]
+        aliases = [array for array in given if np.shares_memory(grad, array)]
         assert not aliases, f"{name} aliases"
 
 
-def check_dtype(layer, params, x, dy, dtype):
+def check_dtype(layer, params, x, dy, dtype, context=EMPTY):
     """Require that output and gradients keep the dtype of parameters and input."""
     params = {name: array.astype(dtype) for name, array in params.items()}
-    y, backward = layer.forward(params, x.astype(dtype), {})
+    y, backward = layer.forward(params, x.astype(dtype) if is_differentiable(x) else x, context)
     dx, grads = backward(dy.astype(dtype))
-    got = {"y": y.dtype, "dx": dx.dtype, **{name: grad.dtype for name, grad in grads.items()}}
+    got = {"y": y.dtype, **{name: grad.dtype for name, grad in grads.items()}}
+    if is_differentiable(x):
+        got["dx"] = dx.dtype
     assert set(got.values()) == {np.dtype(dtype)}, f"expected {dtype}, got {got}"
 
 
-def check_standin(layer, params, x, dy):
+def check_standin(layer, params, x, dy, context=EMPTY):
     """Compare with the layer on an array type that refuses all that CuPy refuses."""
-    y, backward = layer.forward(params, x, {})
+    y, backward = layer.forward(params, x, context)
     dx, grads = backward(dy)
     wrapped = {name: StandIn.wrap(array) for name, array in params.items()}
-    device_y, device_backward = layer.forward(wrapped, StandIn.wrap(x), {})
+    device_context = converted(context, StandIn.wrap)
+    device_y, device_backward = layer.forward(wrapped, StandIn.wrap(x), device_context)
     device_dx, device_grads = device_backward(StandIn.wrap(dy))
     assert np.array_equal(device_y.get(), y)
-    assert np.array_equal(device_dx.get(), dx)
+    assert dx is device_dx is None or np.array_equal(device_dx.get(), dx)
     assert device_grads.keys() == grads.keys()
     assert all(np.array_equal(device_grads[name].get(), grad) for name, grad in grads.items())

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 import mcx
-from mcx_nn import Activation, Conv2d, Dense, softmax_cross_entropy
+from mcx_nn import (
+    Activation,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Embedding,
+    MaxPool2d,
+    softmax_cross_entropy,
+)
 from mcx_nn.primitives import col2im
 from tests.nn import checks
 
@@ -21,15 +30,15 @@ def planted(layer, backward=None, forward=None):
     return type(f"Wrong{type(layer).__name__}", (type(layer),), {"forward": wrong})(**vars(layer))
 
 
-def arrays(layer, shape):
+def arrays(layer, shape, context=checks.EMPTY):
     rng = np.random.default_rng(0)
     params = {name: rng.normal(size=s) for name, s in layer.parameters.items()}
     x = rng.normal(size=shape)
-    return params, x, rng.normal(size=layer.forward(params, x, {})[0].shape)
+    return params, x, rng.normal(size=layer.forward(params, x, context)[0].shape)
 
 
-def problem_of(layer, shape):
-    return checks.layer_problem(layer, *arrays(layer, shape))
+def problem_of(layer, shape, context=checks.EMPTY):
+    return checks.layer_problem(layer, *arrays(layer, shape, context), context)
 
 
 def without_last(dy):
@@ -101,6 +110,87 @@ def test_wrong_backward(layer, shape, backward):
         checks.check_gradient(problem_of(planted(layer, backward), shape))
 
 
+def without_centring(params, x, dy, dx, grads):
+    """A gradient that takes the mean of the batch for a constant."""
+    return dx + (dy * params["scale"] / x.std(axis=0)).mean(axis=0), grads
+
+
+def without_variance(params, x, dy, dx, grads):
+    """A gradient that takes the variance of the batch for a constant."""
+    return (dy - dy.mean(axis=0)) * params["scale"] / x.std(axis=0), grads
+
+
+@pytest.mark.parametrize("backward", [without_centring, without_variance])
+def test_wrong_statistics(backward):
+    layer, case = BatchNorm(2, epsilon=0), ((4, 2), {"train": True})
+    checks.check_gradient(problem_of(layer, *case))
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(problem_of(planted(layer, backward), *case))
+
+
+def shared_among_equals(params, x, dy, dx, grads):
+    """A gradient of the maximum that goes to every entry of the tile."""
+    return np.repeat(np.repeat(dy, 2, axis=1), 2, axis=2) / 4, grads
+
+
+def test_wrong_winner():
+    checks.check_gradient(problem_of(MaxPool2d(2), (1, 4, 4, 1)))
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(problem_of(planted(MaxPool2d(2), shared_among_equals), (1, 4, 4, 1)))
+
+
+def unscaled(params, x, dy, dx, grads):
+    return dx / 2, grads
+
+
+def test_context_is_passed_on():
+    """Without its mask dropout would be the identity, and this error half of all gradients."""
+    context = {"train": True, "masks": {"mask": np.array([[True, False, True]])}}
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(problem_of(planted(Dropout(0.5), unscaled), (1, 3), context))
+    value = problem_of(Dropout(0.5), (1, 3), context)
+    assert not checks.dense_gradient(value)[1]
+
+
+def test_context_is_not_to_be_written_to():
+    class Updating(BatchNorm):
+        def forward(self, params, x, context):
+            context["state"]["mean"][...] = 0.5
+            return super().forward(params, x, context)
+
+    context = {"state": BatchNorm(2).init_state()}
+    checks.check_pure(BatchNorm(2), *arrays(BatchNorm(2), (3, 2), context), context)
+    with pytest.raises(AssertionError, match="an argument was written to"):
+        checks.check_pure(Updating(2), *arrays(BatchNorm(2), (3, 2), context), context)
+
+
+def test_indices_have_no_gradient():
+    """A gradient with respect to indices, or none with respect to numbers, is an error."""
+    params, x = {"weight": np.ones((3, 2))}, np.array([0, 2])
+    given = planted(Embedding(3, 2), lambda params, x, dy, dx, grads: (dy, grads))
+    problem = checks.layer_problem(given, params, x, np.ones((2, 2)))
+    with pytest.raises(AssertionError, match="dx: given for indices, or missing"):
+        problem.gradient(problem.z)
+    missing = planted(Dense(3, 2), lambda params, x, dy, dx, grads: (None, grads))
+    with pytest.raises(AssertionError, match="dx: given for indices, or missing"):
+        checks.check_gradient(problem_of(missing, (4, 3)))
+
+
+def test_wrong_scatter():
+    """Where rows are overwritten instead of added to, repeated indices show it."""
+
+    def overwritten(params, x, dy, dx, grads):
+        weight = np.zeros_like(params["weight"])
+        weight[x] = dy
+        return dx, {"weight": weight}
+
+    params, x, dy = {"weight": np.ones((3, 2))}, np.array([0, 2, 0]), np.ones((3, 2))
+    checks.check_gradient(checks.layer_problem(Embedding(3, 2), params, x, dy))
+    layer = planted(Embedding(3, 2), overwritten)
+    with pytest.raises(AssertionError, match="gradient: error"):
+        checks.check_gradient(checks.layer_problem(layer, params, x, dy))
+
+
 def test_wrong_backward_has_an_asymmetric_hessian():
     layer, shape, backward = BACKWARD["transposed weight"]
     problem = problem_of(planted(layer, backward), shape)
@@ -125,7 +215,7 @@ def test_wrong_value():
 
 def halved(z):
     """Return z with half its derivative, as a wrong rule would."""
-    return (z + z.value) / 2 if isinstance(z, mcx.Multicomplex) else z
+    return (z + z.value) / 2 if hasattr(z, "value") else z
 
 
 def test_wrong_plane():
@@ -140,6 +230,31 @@ def test_wrong_plane():
     bad = checks.Problem(lambda z: halved(good.value(z)), good.gradient, good.z)
     with pytest.raises(AssertionError, match="i_1 plane of the value"):
         checks.check_multicomplex(bad, p, q)
+
+
+def test_wrong_tangent():
+    """A linear program of half the derivative."""
+    good = problem_of(Activation("sin"), (3, 2))
+    bad = checks.Problem(good.value, lambda z: halved(good.gradient(z)), good.z)
+    directions = np.random.default_rng(1).normal(size=(3, good.z.size))
+    checks.check_linearize(good, directions)
+    with pytest.raises(AssertionError, match="one direction: error"):
+        checks.check_linearize(bad, directions)
+
+
+def test_wrong_block_of_tangents(monkeypatch):
+    """A linear program that mixes up several directions, and one with another value."""
+    problem = problem_of(Activation("sin"), (3, 2))
+    directions = np.random.default_rng(1).normal(size=(3, problem.z.size))
+    gradient, tangent = mcx.linearize(problem.gradient, problem.z)
+    monkeypatch.setattr(
+        mcx, "linearize", lambda f, x: (gradient, lambda p: tangent(p[::-1] if p.ndim > 1 else p))
+    )
+    with pytest.raises(AssertionError, match="several directions: error"):
+        checks.check_linearize(problem, directions)
+    monkeypatch.setattr(mcx, "linearize", lambda f, x: (gradient + 1e-9, tangent))
+    with pytest.raises(AssertionError, match="gradient by linearize: error"):
+        checks.check_linearize(problem, directions)
 
 
 def test_wrong_loss_gradient():

@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from mcx_nn import Activation, AvgPool2d, Conv2d, Dense, Layer, Sequential
+from mcx_nn import (
+    Activation,
+    AvgPool2d,
+    Concatenation,
+    Conv2d,
+    Dense,
+    Flatten,
+    Layer,
+    Residual,
+    Sequential,
+    lenet5,
+    mlp,
+    resnet,
+)
+from mcx_nn.combinator import Combinator
 
 
 @pytest.mark.parametrize(
@@ -14,6 +28,13 @@ from mcx_nn import Activation, AvgPool2d, Conv2d, Dense, Layer, Sequential
         (lambda: Conv2d(1, 2, (3, 0)), r"kernel: expected at least 1, got \(3, 0\)"),
         (lambda: Conv2d(1, 2, 3, stride=0), "stride: expected at least 1, got 0"),
         (lambda: Conv2d(1, 2, 3, padding=-1), "padding: expected at least 0, got -1"),
+        (
+            lambda: Concatenation([]),
+            "Concatenation: branches: expected at least one layer, got none",
+        ),
+        (lambda: mlp((3,)), r"mlp: sizes: expected .* input and output at least, got \(3,\)"),
+        (lambda: resnet((1,), (2, 3)), r"as many channels as blocks, got \(2, 3\) for \(1,\)"),
+        (lambda: lenet5(pooling="min"), "lenet5: pooling: expected 'average' or 'max', got 'min'"),
         (lambda: AvgPool2d(0), r"AvgPool2d\(size=0\): size: expected at least 1, got 0"),
     ],
 )
@@ -50,6 +71,80 @@ def test_parameter_shapes(layer, shape):
         layer.forward(params, np.ones(shape), {})
 
 
+NESTED = Sequential(
+    [
+        Activation("sin"),
+        Concatenation([Residual(Sequential([Flatten(), Dense(3, 2)]), Dense(3, 2))]),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "note"),
+    [
+        (Sequential([Activation("sin"), Dense(3, 2)]), (4, 2), "In layer 1 Dense"),
+        (NESTED, (4, 2), "In layer 1.0.body.1 Dense"),
+        (Residual(Activation("sin"), Dense(3, 3)), (4, 2), "In layer shortcut Dense"),
+        (Sequential([Residual(Dense(3, 2))]), (4, 3), "In layer 0 Residual"),
+        (Sequential([Concatenation([Dense(3, 2), Flatten()])]), (4, 3, 1), "In layer 0.0 Dense"),
+    ],
+)
+def test_position(layer, shape, note):
+    """An error in a layer inside others says in one note where that layer stands."""
+    params = layer.init(np.random.default_rng(0))
+    for call in (
+        lambda: layer.forward(params, np.ones(shape), {}),
+        lambda: layer.output_shape(shape[1:]),
+    ):
+        with pytest.raises(ValueError, match="expected") as caught:
+            call()
+        assert caught.value.__notes__ == [note]
+        assert "\n" not in caught.value.args[0]
+
+
+def test_missing_parameter():
+    model = Sequential([Flatten(), Dense(3, 2)])
+    params = model.init(np.random.default_rng(0))
+    del params["1.bias"]
+    with pytest.raises(KeyError, match="bias") as caught:
+        model.forward(params, np.ones((2, 3)), {})
+    assert caught.value.__notes__ == ["In layer 1 Dense"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (
+            Residual(Dense(3, 1)),  # which would broadcast
+            (3,),
+            r"Residual: expected body and shortcut of one shape, got body \((4, )?1,?\) and "
+            r"shortcut \((4, )?3,?\)",
+        ),
+        (Residual(Dense(3, 2), Dense(3, 4)), (3,), r"body \((4, )?2,?\) and .*\((4, )?4,?\)"),
+        (
+            Concatenation([Flatten(), Activation("sin")]),
+            (2, 2),
+            r"Concatenation: expected .* last axis, got \((4, )?4,?\), \((4, )?2, 2\)",
+        ),
+        (
+            Concatenation([Conv2d(1, 1, 2), Conv2d(1, 1, 1)]),
+            (2, 2, 1),
+            r"last axis, got \((4, )?1, 1, 1\), \((4, )?2, 2, 1\)",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit(layer, shape, message):
+    with pytest.raises(ValueError, match=message):
+        layer.forward(layer.init(np.random.default_rng(0)), np.ones((4, *shape)), {})
+    with pytest.raises(ValueError, match=message):
+        layer.output_shape(shape)
+
+
 def test_layer_is_abstract():
     with pytest.raises(NotImplementedError, match=r"Layer\.forward"):
         Layer().forward({}, np.ones(1), {})
+
+
+def test_combinator_is_abstract():
+    with pytest.raises(NotImplementedError, match=r"Combinator\.parts"):
+        Combinator().parameters  # noqa: B018

@@ -1,4 +1,6 @@
-"""Sequential and Supervised: names, views, laziness, diagnosis."""
+"""Supervised: views, laziness, state, masks, diagnosis."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,31 +8,19 @@ import pytest
 import mcx
 from mcx_nn import (
     Activation,
+    Concatenation,
     Conv2d,
     Dense,
     Flatten,
-    Layer,
+    Residual,
     Sequential,
     Supervised,
     mean_squared_error,
     softmax_cross_entropy,
 )
 from tests.nn import checks
+from tests.nn.toys import DRIFTING, Spy
 from tests.standin import StandIn
-
-
-class Spy(Layer):
-    """Identity that counts its backward passes."""
-
-    def __init__(self):
-        self.backwards = 0
-
-    def forward(self, params, x, context):
-        def backward(dy):
-            self.backwards += 1
-            return dy, {}
-
-        return x, backward
 
 
 @pytest.fixture
@@ -48,16 +38,6 @@ def batch():
 @pytest.fixture
 def w(supervised):
     return supervised.init(np.random.default_rng(1))
-
-
-def test_names():
-    inner = Sequential([Dense(2, 2), Activation("sin")])
-    assert dict(Sequential([inner, Dense(2, 1)]).parameters) == {
-        "0.0.weight": (2, 2),
-        "0.0.bias": (2,),
-        "1.weight": (2, 1),
-        "1.bias": (1,),
-    }
 
 
 def test_nesting_changes_nothing():
@@ -82,15 +62,6 @@ def test_no_backward_below_the_first_parameters():
     assert (below.backwards, above.backwards) == (0, 1)
 
 
-def test_backward_to_the_input():
-    below = Spy()
-    model = Sequential([below, Dense(3, 2)])
-    params = model.init(np.random.default_rng(0))
-    dx, _ = model.forward(params, np.ones((4, 3)), {})[1](np.ones((4, 2)))
-    assert below.backwards == 1
-    np.testing.assert_allclose(dx, np.ones((4, 2)) @ params["1.weight"].T)
-
-
 def test_ravel_and_unravel(supervised, w):
     params = supervised.unravel(w)
     assert {name: array.shape for name, array in params.items()} == supervised.model.parameters
@@ -102,6 +73,23 @@ def test_ravel_and_unravel(supervised, w):
 def test_unravel_refuses_another_size(supervised):
     with pytest.raises(ValueError, match=r"w: expected shape \(23,\), got \(22,\)"):
         supervised.unravel(np.ones(22))
+
+
+def test_ravel_copies_once():
+    """Parameters are views of w; gradients go into one new vector and nowhere else."""
+    supervised = Supervised(Sequential([Dense(300, 300), Dense(300, 2)]), mean_squared_error)
+    w = supervised.init(np.random.default_rng(0))
+    tracemalloc.start()
+    try:
+        params = supervised.unravel(w)
+        _, views = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        supervised.ravel(params)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert views < 10_000
+    assert w.nbytes <= peak < w.nbytes + 20_000
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -175,3 +163,122 @@ def test_first_nonfinite():
     assert supervised.first_nonfinite(with_parameter("0.bias", np.nan), (x, y)) == "0 Conv2d"
     assert supervised.first_nonfinite(with_parameter("3.weight", np.inf), (x, y)) == "3 Dense"
     assert supervised.first_nonfinite(w, (x, y * np.inf)) == "loss"
+
+
+def test_first_nonfinite_in_combinators():
+    model = Sequential(
+        [
+            Residual(Sequential([Dense(2, 2), Activation("sin")])),
+            Concatenation([Dense(2, 2), Dense(2, 2)]),
+        ]
+    )
+    supervised = Supervised(model, mean_squared_error)
+    params = {name: np.ones(shape) for name, shape in model.parameters.items()}
+    batch = np.ones((1, 2)), np.ones((1, 4))
+
+    def first(name, value):
+        w = supervised.ravel({**params, name: np.full_like(params[name], value)})
+        return supervised.first_nonfinite(w, batch)
+
+    assert first("0.body.0.bias", 1.0) is None
+    assert first("0.body.0.bias", np.nan) == "0.body.0 Dense"
+    assert first("1.1.weight", np.inf) == "1.1 Dense"
+
+
+def test_sum_of_finite_parts_that_is_not_finite():
+    doubling = Residual(Dense(2, 2))
+    supervised = Supervised(doubling, mean_squared_error)
+    w = supervised.ravel({"body.weight": np.eye(2), "body.bias": np.zeros(2)})
+    batch = np.full((1, 2), np.finfo(float).max), np.zeros((1, 2))
+    with np.errstate(over="ignore"):
+        assert supervised.first_nonfinite(w, batch) == "Residual"
+        nested = Supervised(Sequential([Flatten(), doubling]), mean_squared_error)
+        assert nested.first_nonfinite(w, batch) == "1 Residual"
+
+
+# ---- state and masks of a problem
+
+
+@pytest.fixture
+def drifting():
+    return Supervised(DRIFTING, mean_squared_error)
+
+
+@pytest.fixture
+def drifting_batch():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
+
+
+def test_train_and_predict(drifting, drifting_batch):
+    """The loss is that of training; predictions use the running statistics and no masks."""
+    w = drifting.init(np.random.default_rng(1))
+    x, y = drifting_batch
+    drifting.draw_masks(np.random.default_rng(2), drifting_batch)
+    drifting.update_state(w, drifting_batch)
+    params, context = drifting.unravel(w), drifting.context
+    trained, _ = DRIFTING.forward(params, x, {**context, "train": True})
+    assert drifting.value(w, drifting_batch) == np.mean((trained - y) ** 2)
+    assert drifting.value_and_grad(w, drifting_batch)[0] == np.mean((trained - y) ** 2)
+    predicted, _ = DRIFTING.forward(params, x, {"state": context["state"]})
+    np.testing.assert_array_equal(drifting.predict(w, x), predicted)
+    assert not np.allclose(trained, predicted)
+
+
+def test_only_two_methods_change_the_context(drifting, drifting_batch):
+    w = drifting.init(np.random.default_rng(1))
+    assert drifting.context == {"state": DRIFTING.init_state()}
+    drifting.draw_masks(np.random.default_rng(2), drifting_batch)
+    kept = drifting.context
+    drifting.value_and_grad(w, drifting_batch)
+    drifting.value(w, drifting_batch)
+    drifting.predict(w, drifting_batch[0])
+    drifting.first_nonfinite(w, drifting_batch)
+    assert drifting.context is kept
+    masks, state = kept["masks"], kept["state"]
+    drifting.update_state(w, drifting_batch)
+    assert kept == {"masks": masks, "state": state}
+    assert drifting.context["masks"] is masks
+    assert drifting.context["state"]["0.mean"] == drifting_batch[0].mean() / 2
+    drifting.draw_masks(np.random.default_rng(3), drifting_batch)
+    assert not np.array_equal(drifting.context["masks"]["0.keep"], masks["0.keep"])
+    assert drifting.context["state"]["0.mean"] == drifting_batch[0].mean() / 2
+
+
+def test_linearize_keeps_its_masks(drifting, drifting_batch):
+    """Masks drawn later do not creep into Hessian-vector products of before."""
+    w = drifting.init(np.random.default_rng(1))
+    p = np.random.default_rng(4).normal(size=w.size)
+    drifting.draw_masks(np.random.default_rng(2), drifting_batch)
+    _, hvp = mcx.linearize(lambda w: drifting.value_and_grad(w, drifting_batch)[1], w)
+    before = hvp(p)
+    drifting.draw_masks(np.random.default_rng(3), drifting_batch)
+    drifting.update_state(w, drifting_batch)
+    np.testing.assert_array_equal(hvp(p), before)
+    _, hvp = mcx.linearize(lambda w: drifting.value_and_grad(w, drifting_batch)[1], w)
+    assert not np.allclose(hvp(p), before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_state_has_the_dtype_of_w(dtype, drifting, drifting_batch, wrap):
+    """Wherever w and the batch live, so do state and masks, and nothing becomes float64."""
+    host = drifting.init(np.random.default_rng(1), dtype)
+    w, x, y = (
+        wrap(host),
+        wrap(drifting_batch[0].astype(dtype)),
+        wrap(drifting_batch[1].astype(dtype)),
+    )
+    drifting.draw_masks(np.random.default_rng(2), (x, y))
+    assert drifting.predict(w, x).dtype == dtype
+    loss, grad = drifting.value_and_grad(w, (x, y))
+    assert loss.dtype == grad.dtype == dtype
+    drifting.update_state(w, (x, y))
+    assert {array.dtype for array in drifting.context["state"].values()} == {np.dtype(dtype)}
+    assert {type(array) for array in drifting.context["masks"].values()} == {type(x)}
+    assert drifting.predict(w, x).dtype == dtype
+    assert type(drifting.predict(w, x)) is type(x)
+    p = wrap(np.random.default_rng(4).normal(size=host.size).astype(dtype))
+    for derivative in mcx.csdd(lambda w: drifting.value_and_grad(w, (x, y))[1], w, p):
+        assert derivative.dtype == dtype
+    moved = mcx.jvp(lambda w: drifting.predict(w, x), w, p)[1]
+    assert moved.dtype == dtype

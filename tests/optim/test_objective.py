@@ -51,6 +51,46 @@ def test_hessian_of_a_network_is_symmetric_indefinite_and_right():
     assert np.linalg.eigvalsh(columns)[0] < -1e-3
 
 
+def test_several_directions_at_once_are_rows(rng):
+    objective, w = network()
+    loss, gradient, hvp = objective.linearize(w, objective.data)
+    H = Hessian(objective, w, objective.data)
+    dense = dense_hessian(network_value_and_grad, w, objective.data)
+    P = rng.standard_normal((3, w.size))
+    for product in (hvp(P), H.block(P)):
+        np.testing.assert_allclose(product, P @ dense, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(H.block(np.eye(w.size)), dense, rtol=0, atol=1e-7)
+    assert H.block(P[:1]).shape == (1, w.size)
+    assert H.nbytes == hvp.nbytes > w.nbytes
+    assert (H.loss, list(H.gradient)) == (loss, list(gradient))
+
+
+def test_products_of_several_directions_are_counted_each():
+    objective, w = small_softmax()
+    batch = objective.rows(slice(12))
+    H = Hessian(objective, w, batch)
+    H.block(np.ones((5, 15)))
+    H.block(np.ones((1, 15)))
+    H.block(np.ones((0, 15)))
+    assert objective.counts == Counts(linearize=12, hvp=6 * 12)
+    H @ w
+    assert objective.counts == Counts(linearize=12, hvp=7 * 12)
+
+
+def test_directions_of_the_wrong_shape_are_refused_and_not_counted():
+    objective, w = small_softmax()
+    H = Hessian(objective, w, objective.data)
+    for shape in ((14,), (15, 15), (15, 1), (1, 15), ()):
+        with pytest.raises(ValueError, match=r"H @ p: expected p of shape \(15,\).*H.block"):
+            H @ np.ones(shape)
+    for shape in ((15,), (15, 14), (2, 2, 15), ()):
+        with pytest.raises(ValueError, match=r"block: expected rows of length 15, got .*H @ p"):
+            H.block(np.ones(shape))
+    with pytest.raises(ValueError, match=r"p: expected shape \(15,\)"):
+        objective.linearize(w, objective.data)[2](np.ones(14))
+    assert objective.counts == Counts(linearize=120)
+
+
 def test_curvature_without_a_value_function_uses_value_and_grad(rng):
     objective, w = network()
     p = rng.standard_normal(w.size)

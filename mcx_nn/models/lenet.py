@@ -1,15 +1,17 @@
-"""Models ready for use."""
+"""LeNet."""
 
 from mcx_nn.activations import Activation
 from mcx_nn.convolution import Conv2d
 from mcx_nn.dense import Dense
 from mcx_nn.flatten import Flatten
-from mcx_nn.pooling import AvgPool2d
+from mcx_nn.pooling import AvgPool2d, MaxPool2d
 from mcx_nn.sequential import Sequential
 
+_POOLING = {"average": AvgPool2d, "max": MaxPool2d}
 
-def lenet5(activation="sigmoid", classes=10):
-    """Build LeNet-5: two convolutions with average pooling, then three dense layers.
+
+def lenet5(activation="sigmoid", classes=10, pooling="average"):
+    """Build LeNet-5: two convolutions with pooling, then three dense layers.
 
     Parameters
     ----------
@@ -17,11 +19,17 @@ def lenet5(activation="sigmoid", classes=10):
         Name of an `Activation`, applied after every convolution and hidden dense layer.
     classes : int
         Number of logits.
+    pooling : {"average", "max"}
 
     Returns
     -------
     Sequential
         From x (B, 28, 28, 1) to logits (B, classes).
+
+    Raises
+    ------
+    ValueError
+        For another name.
 
     References
     ----------
@@ -35,19 +43,24 @@ def lenet5(activation="sigmoid", classes=10):
     >>> sum(prod(shape) for shape in lenet5().parameters.values())
     61706
     """
+    if pooling not in _POOLING:
+        expected = " or ".join(map(repr, _POOLING))
+        raise ValueError(f"lenet5: pooling: expected {expected}, got {pooling!r}.")
+    pool = _POOLING[pooling](2)
     return Sequential(
         [
             Conv2d(1, 6, kernel=5, padding=2),
             Activation(activation),
-            AvgPool2d(2),
+            pool,
             Conv2d(6, 16, kernel=5),
             Activation(activation),
-            AvgPool2d(2),
+            pool,
             Flatten(),
             Dense(400, 120),
             Activation(activation),
             Dense(120, 84),
             Activation(activation),
             Dense(84, classes),
-        ]
+        ],
+        input_shape=(28, 28, 1),
     )

@@ -7,7 +7,7 @@ import pytest
 from sklearn import datasets
 
 from mcx_nn import load_digits
-from mcx_nn.data import _bilinear
+from mcx_nn.data.digits import _bilinear
 
 
 def test_shapes_and_scale():

@@ -1,0 +1,262 @@
+"""Machine code of a tiling: transforms and products in blocks that stay in the cache.
+
+Without Numba, for complex numbers and on other arrays than NumPy's, the plain way of `tiling` and
+`products` is taken instead. Modules are compiled when there is enough to do, see `mcx.kernels`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from mcx.kernels import cache, launch
+from mcx.memory import new_buffer
+from mcx_nn.convolutions.multiplication import multiplication_source
+from mcx_nn.convolutions.source import transforms_source
+from mcx_nn.convolutions.tiling import GAP, Tiling
+from mcx_nn.convolutions.windows import windows_source
+
+_BLOCK = 1 << 20  # bytes of products in one block
+_LEAST = 64  # rows of a block, so that packing the other operand pays
+_PARALLEL = 1 << 16  # numbers from which on transforms are split over threads
+
+_work = 0
+
+
+def machine(tiling, *arrays):
+    """Return the machine code for a tiling and arrays, None where the plain way is to be taken."""
+    global _work
+    first = arrays[0]
+    if first.dtype.char not in "fd":
+        return None
+    if not all(
+        type(x) is np.ndarray
+        and x.dtype == first.dtype
+        and x.dtype.isnative
+        and x.flags.c_contiguous
+        for x in arrays
+    ):
+        return None
+    if _work < launch.WORK:
+        _work += first.size
+        return None
+    return _machine(tiling, first.dtype.char) if cache.numba_ready() else None
+
+
+@lru_cache(maxsize=256)
+def _machine(tiling, char: str):
+    kind = OfTiles if isinstance(tiling, Tiling) else OfWindows
+    return kind(tiling, {"f": "float32", "d": "float64"}[char])
+
+
+@lru_cache(maxsize=1)
+def _register() -> int:
+    """Return the bytes of a vector register."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+@lru_cache(maxsize=16)
+def _transforms(algorithm, dtype: str):
+    return cache.loaded(algorithm.name, transforms_source(algorithm, dtype))
+
+
+@lru_cache(maxsize=2)
+def _windows(dtype: str):
+    return cache.loaded("windows", windows_source(dtype))
+
+
+@lru_cache(maxsize=2)
+def _multiply(dtype: str):
+    source = multiplication_source(dtype, _register())
+    return cache.loaded("products", source).multiply
+
+
+class Machine:
+    """Machine code for one tiling and dtype; methods as in tilings and `products`."""
+
+    gap = 0
+
+    def __init__(self, tiling, dtype: str):
+        self.tiling, self.multiply = tiling, _multiply(dtype)
+        self.itemsize = np.dtype(dtype).itemsize
+
+    def outputs(self, pairs, out):
+        """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
+        tiles, depth, columns = self.tiling.sizes
+        operands = [(v, (depth, 1), u, (columns, 1)) for v, u in pairs]
+        for part, total in self._blocks((tiles, depth, columns), operands):
+            self.finish_outputs(total, out, part)
+
+    def images_of(self, pairs, out):
+        """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
+        tiles, depth, columns = self.tiling.sizes
+        operands = [(d, (columns, 1), u, (1, columns)) for d, u in pairs]
+        grain = tiles // self.tiling.shape[0]  # tiles of one image overlap
+        out.fill(0)
+        for part, total in self._blocks((tiles, columns, depth), operands, grain):
+            self.finish_images(total, out, part, grain)
+
+    def kernels_of(self, pairs, out):
+        """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
+        tiles, depth, columns = self.tiling.sizes
+        operands = [(v, (1, depth), d, (columns, 1)) for v, d in pairs]
+        for part, total in self._blocks((depth, tiles, columns), operands):
+            self.finish_kernels(total, out, part)
+
+    def _blocks(self, sizes, operands, grain: int = 1):
+        """Yield ranges of rows of a sum of products, and the sum there as it is stored.
+
+        Parameters
+        ----------
+        sizes : tuple of int
+            Rows, depth and columns of each product.
+        operands : list of (left, its distances, right, its distances)
+            Distances of rows and of columns.
+        grain : int
+            Ranges are multiples of it.
+        """
+        rows, depth, columns = sizes
+        points = self.tiling.points
+        most = max(_LEAST, _BLOCK // (points * columns * self.itemsize))
+        most = max(1, most // grain) * grain
+        operands = [
+            (left.reshape(-1), left.size // points, left_at, right.reshape(-1),
+             right.size // points, right_at)
+            for left, left_at, right, right_at in operands
+        ]  # fmt: skip
+        for first in range(0, rows, most):
+            last = min(first + most, rows)
+            stride = (last - first) * columns + self.gap
+            total = new_buffer((points, stride), operands[0][0].dtype)
+            block = first, (last - first, columns, depth), total.reshape(-1), stride
+
+            def run(start, stop, block=block):
+                self._multiply(operands, block, start, stop)
+                return 0
+
+            launch.on_threads(run, points, 1, 2)
+            yield (first, last), total
+
+    def _multiply(self, operands, block, start, stop):
+        """Write the sum of the products number start to stop for a block of rows."""
+        first, sizes, total, stride = block
+        target = start * stride, stride, sizes[1], 1
+        for number, (left, a, (row, column), right, b, right_at) in enumerate(operands):
+            left_at = start * a + first * row, a, row, column
+            self.multiply(
+                *(left, left_at, right, (start * b, b, *right_at), total, target),
+                *(sizes, stop - start, number == 0),
+            )
+
+
+class OfTiles(Machine):
+    """Machine code of a tiling by a bilinear algorithm."""
+
+    gap = GAP
+
+    def __init__(self, tiling, dtype: str):
+        super().__init__(tiling, dtype)
+        self.code = _transforms(tiling.algorithm, dtype)
+        self.of_images = tiling.shape[1:], (*tiling.grid, *tiling.start)
+        self.of_outputs = tiling.output_shape[1:], (*tiling.grid, 0, 0)
+
+    def images(self, x, out):
+        """V = Bᵀ x B."""
+        self._on_tiles(self.code.images, self.of_images, x, out, (0, self.tiling.tiles))
+
+    def outputs_transposed(self, y, out):
+        """D = A y Aᵀ."""
+        transform = self.code.outputs_transposed
+        self._on_tiles(transform, self.of_outputs, y, out, (0, self.tiling.tiles))
+
+    def kernels(self, w, out):
+        """U = G w Gᵀ."""
+        self._on_kernels(self.code.kernels, w, out, (0, w.shape[2]))
+
+    def finish_outputs(self, total, out, part):
+        """Y = Aᵀ M A for a range of tiles."""
+        self._on_tiles(self.code.outputs, self.of_outputs, total, out, part)
+
+    def finish_images(self, total, out, part, grain):
+        """Add B M Bᵀ for a range of tiles to x."""
+        transform = self.code.images_transposed
+        self._on_tiles(transform, self.of_images, total, out, part, grain)
+
+    def finish_kernels(self, total, out, part):
+        """W = Gᵀ M G for a range of channels."""
+        self._on_kernels(self.code.kernels_transposed, total, out, part)
+
+    def _on_tiles(self, transform, geometry, x, out, part, grain: int = 1):
+        first, last = part
+        tiled = x if x.ndim == 2 else out
+        x, flat, stride = x.reshape(-1), out.reshape(-1), tiled.shape[1]
+
+        def run(start, stop):
+            transform(x, flat, *geometry, stride, first, first + start, first + stop)
+            return 0
+
+        least = _PARALLEL * (last - first) // tiled.size
+        launch.on_threads(run, last - first, grain, max(grain, least) + 1)
+
+    def _on_kernels(self, transform, x, out, part):
+        columns = self.tiling.filters
+        count, stride = self.tiling.shape[3] * columns, (x if x.ndim == 2 else out).shape[1]
+        x, flat, origin = x.reshape(-1), out.reshape(-1), part[0] * columns
+
+        def run(start, stop):
+            transform(x, flat, count, stride, origin, origin + start, origin + stop)
+            return 0
+
+        launch.on_threads(run, (part[1] - part[0]) * columns, 1024, _PARALLEL // 9)
+
+
+class OfWindows(Machine):
+    """Machine code of a direct convolution."""
+
+    def __init__(self, tiling, dtype: str):
+        super().__init__(tiling, dtype)
+        self.code = _windows(dtype)
+        self.geometry = (
+            *(tiling.shape[1:], tiling.grid, tiling.kernel, tiling.stride, tiling.padding),
+            *(tiling.dilation, tiling.groups),
+        )
+        self.kernels, self.outputs_transposed = tiling.kernels, tiling.outputs_transposed
+
+    def images(self, x, out):
+        """Write every window of x as one row."""
+        x, out = x.reshape(-1), out.reshape(-1)
+
+        def run(start, stop):
+            self.code.images(x, out, *self.geometry, start, stop)
+            return 0
+
+        launch.on_threads(run, self.tiling.tiles, 1, 2048)
+
+    def finish_outputs(self, total, out, part):
+        """Write a range of rows of the product as outputs."""
+        self._finish(total, out, part)
+
+    def finish_images(self, total, out, part, grain):
+        """Add a range of rows into the windows that they belong to."""
+        (first, last), x, out = part, total.reshape(-1), out.reshape(-1)
+
+        def run(start, stop):
+            self.code.images_transposed(
+                x, out, *self.geometry, first, first + start, first + stop
+            )
+            return 0
+
+        launch.on_threads(run, last - first, grain, max(grain, 2048) + 1)
+
+    def finish_kernels(self, total, out, part):
+        """Write a range of rows of the product as kernels."""
+        self._finish(total, out, part)
+
+    def _finish(self, total, out, part):
+        groups, columns = self.tiling.points, self.tiling.sizes[2]
+        rows = out.reshape(-1, groups, columns)[part[0] : part[1]]
+        rows[...] = total.reshape(groups, -1, columns).transpose(1, 0, 2)
