@@ -31,8 +31,8 @@ def _smaller(x, bound):
 
 
 def _magnitude(x):
-    """Return |x|, for complex x the one of ±x with real part ≥ 0, which is analytic."""
-    return np.where(x.real < 0, -x, x) if x.dtype.kind == "c" else np.abs(x)
+    """Return |x|, for complex x −x left of the imaginary axis and on it, else x: analytic."""
+    return np.where(x.real <= 0, -x, x) if x.dtype.kind == "c" else np.abs(x)
 
 
 def _decay(x):
@@ -99,7 +99,7 @@ def sigmoid(x):
     """Return 1/(1 + e⁻ˣ)."""
     if x.dtype.kind == "c":
         e = _decay(x)
-        return np.where(x.real < 0, e, 1) / (1 + e)
+        return np.where(x.real <= 0, e, 1) / (1 + e)
     e = np.exp(np.minimum(x, 40))  # where e/(1 + e) is 1
     return e / (1 + e)
 

@@ -132,6 +132,21 @@ def transpose(context, source, stride, target):
     return types.void(types.int64, types.int64, types.int64), generate
 
 
+@intrinsic
+def move(context, source, target):
+    """Copy COLUMNS elements."""
+
+    def generate(context, builder, signature, arguments):
+        source, target = arguments
+        for v in range(2):
+            offset = ir.Constant(ir.IntType(64), v * LANES * SIZE)
+            vector = builder.load(at(builder, builder.add(source, offset), VECTOR), align=SIZE)
+            builder.store(vector, at(builder, builder.add(target, offset), VECTOR), align=SIZE)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 @compiled
 def pack(b, place, row, column, depth, n, packed):
     """Copy depth x n elements of b, from a place on, into panels; pad the last with zeros."""
@@ -139,10 +154,8 @@ def pack(b, place, row, column, depth, n, packed):
     if column == 1:
         for i in range(depth):
             for j in range(whole):
-                source = np.uint64(place + i * row + j * COLUMNS)
-                target = np.uint64((j * depth + i) * COLUMNS)
-                for q in range(np.uint64(COLUMNS)):
-                    packed[target + q] = b[source + q]
+                source = b.ctypes.data + (place + i * row + j * COLUMNS) * SIZE
+                move(source, packed.ctypes.data + (j * depth + i) * COLUMNS * SIZE)
     else:
         done = depth // LANES * LANES if row == 1 else 0
         for j in range(0, whole * COLUMNS, LANES):

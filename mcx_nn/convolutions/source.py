@@ -114,7 +114,7 @@ _POINTS = """\
 
 def transforms_source(algorithm: Algorithm, dtype: str) -> str:
     """Return the source of the six transforms of an algorithm for float32 or float64."""
-    lanes = {"float32": 64, "float64": 32}[dtype]
+    lanes = 128
     parts = [_HEADER.format(name=algorithm.name, dtype=dtype, lanes=lanes)]
     for name, rows, loads_pixels, verb in (
         ("images", algorithm.images, True, "store"),

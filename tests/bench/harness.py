@@ -120,10 +120,15 @@ def distance(ours, theirs, what: str, tolerance: float) -> float:
     AssertionError
         Naming what differs and by how much.
     """
-    ours, theirs = (np.asarray(side, np.float64) for side in (ours, theirs))
+    ours, theirs = np.atleast_1d(ours), np.atleast_1d(theirs)
     if ours.shape != theirs.shape:
         raise AssertionError(f"{what}: shapes {ours.shape} and {theirs.shape}")
-    error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+    rows = zip(ours, theirs, strict=True) if ours.ndim > 1 else [(ours, theirs)]
+    pairs = [
+        (np.linalg.norm(np.subtract(a, b, dtype=np.float64)), np.linalg.norm(b)) for a, b in rows
+    ]
+    difference, scale = np.linalg.norm(pairs, axis=0)
+    error = difference / scale
     if not error <= tolerance:
         raise AssertionError(f"{what}: relative norm of the difference {error:.3g}")
     return error

@@ -115,8 +115,8 @@ class Torch:
     ----------
     leaves, values : tuple of Tensor
         The parameters, for autograd and (no gradient required) for torch.func.
-    p : tuple of Tensor
-        The direction.
+    p, block : tuple of Tensor
+        The direction, and the block of them.
     """
 
     def __init__(self, case: Case, channels_last: bool):
@@ -129,12 +129,16 @@ class Torch:
         self.values, self.p = self.split(case.w), self.split(case.p)
         self.leaves = tuple(value.clone().requires_grad_() for value in self.values)
 
+    @cached_property
+    def block(self):
+        """The block of directions."""
+        return self.split(self.case.block)
+
     def tensor(self, array):
         """Return a copy as a tensor in the memory format of this side."""
-        tensor = self.torch.asarray(np.ascontiguousarray(array), copy=True)
-        if self.channels_last and tensor.ndim == 4:
-            return tensor.contiguous(memory_format=self.torch.channels_last)
-        return tensor
+        if not self.channels_last or array.ndim < 4:
+            return self.torch.asarray(np.array(array, order="C"))
+        return self.torch.asarray(np.array(np.moveaxis(array, -3, -1), order="C")).movedim(-1, -3)
 
     def loss(self, params):
         """Return the loss at the parameters."""
@@ -155,16 +159,16 @@ class Torch:
             channels = shape[-1]
 
     def split(self, v) -> tuple:
-        """Return a flat vector (P,) in our layout as PyTorch's tensors."""
-        tensors, end = [], 0
+        """Return a vector, or a block of them, (…, P) in our layout as PyTorch's tensors."""
+        tensors, end, lead = [], 0, v.shape[:-1]
         for shape, channels in self._slots():
             start, end = end, end + int(np.prod(shape))
-            part = v[start:end].reshape(shape)
+            part = v[..., start:end].reshape(*lead, *shape)
             if len(shape) == 4:
-                part = part.transpose(3, 2, 0, 1)
+                part = np.moveaxis(part, (-1, -2), (-4, -3))
             elif len(shape) == 2:  # its inputs are pixels times channels where images end
-                pixels = part.reshape(-1, channels, shape[1])
-                part = pixels.transpose(2, 1, 0).reshape(shape[::-1])
+                pixels = part.reshape(*lead, -1, channels, shape[1])
+                part = np.moveaxis(pixels, (-1, -2), (-3, -2)).reshape(*lead, *shape[::-1])
             tensors.append(self.tensor(part))
         return tuple(tensors)
 

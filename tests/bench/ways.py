@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench.networks import Torch  # before NumPy
+from tests.bench.networks import DIRECTIONS, Torch  # before NumPy
 
 import numpy as np  # isort: skip
 
@@ -132,34 +132,31 @@ def dotted(way):
     return prepare
 
 
-def _directions(side):
-    """Return the block of directions as tensors, one tuple a direction."""
-    return [side.split(p) for p in side.case.block]
-
-
-def _stacked(side, rows):
-    return tuple(side.torch.stack(parts) for parts in zip(*rows, strict=True))
-
-
 def loop_over_graph(side):
     """Prepare one backward pass through the graph kept for every direction."""
-    block, graph = _directions(side), _graph(side)
-    options = {"retain_graph": True}
-    return lambda: _stacked(
-        side, [_grad(side, graph, side.leaves, grad_outputs=p, **options) for p in block]
-    )
+    block, graph = side.block, _graph(side)
+
+    def product(k):
+        p = tuple(part[k] for part in block)
+        return _grad(side, graph, side.leaves, grad_outputs=p, retain_graph=True)
+
+    def call():
+        rows = [product(k) for k in range(DIRECTIONS)]
+        return tuple(side.torch.stack(parts) for parts in zip(*rows, strict=True))
+
+    return call
 
 
 def batched_over_graph(side):
     """Prepare one backward pass through the graph kept for all directions, by autograd's vmap."""
-    block, graph = _stacked(side, _directions(side)), _graph(side)
+    block, graph = side.block, _graph(side)
     options = {"grad_outputs": block, "retain_graph": True, "is_grads_batched": True}
     return lambda: _grad(side, graph, side.leaves, **options)
 
 
 def vmap_of_jvp(side):
     """Prepare torch.func.vmap of jvp of grad."""
-    func, block = side.torch.func, _stacked(side, _directions(side))
+    func, block = side.torch.func, side.block
 
     def product(p):
         return func.jvp(func.grad(side.loss), (side.values,), (p,))[1]
@@ -169,7 +166,7 @@ def vmap_of_jvp(side):
 
 def vmap_of_linearize(side):
     """Prepare torch.func.vmap of the function that torch.func.linearize made."""
-    func, block = side.torch.func, _stacked(side, _directions(side))
+    func, block = side.torch.func, side.block
     lin = func.linearize(func.grad(side.loss), side.values)[1]
     return lambda: func.vmap(lin)(block)
 

@@ -384,3 +384,13 @@ def test_number_that_escapes_its_recording_says_so():
         z[0] = escaped[0][0]
     with pytest.raises(mcx.ImplicitConversionError):
         np.asarray(escaped[0])
+
+
+def test_block_at_an_infinite_slope():
+    """What does not move along an infinite slope stays 0, in every direction of a block."""
+    directions = np.array([[0.0, 1.0], [1.0, 2.0], [0.0, 3.0]])
+    with np.errstate(divide="ignore"):
+        _, lin = mcx.linearize(np.sqrt, np.array([0.0, 1.0]))
+    expected = [[0, 0.5], [np.inf, 1], [0, 1.5]]
+    np.testing.assert_array_equal(lin(directions), expected)
+    np.testing.assert_array_equal([lin(p) for p in directions], expected)

@@ -22,14 +22,19 @@ from mcx_nn import (
     Supervised,
     softmax_cross_entropy,
 )
+from mcx_nn.convolutions import compiled
 from mcx_optim import Hessian, NonFiniteError, Objective
 
 ARRAYS = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
-def network(request, rng):
-    """Objective of a small convolution network on four images, w, and eight directions."""
+def network(request, rng, monkeypatch):
+    """Objective of a small convolution network on four images, w, and eight directions.
+
+    Its convolutions are compiled from the start: a compiler at work would be a peak of memory.
+    """
+    monkeypatch.setattr(compiled, "_work", 1 << 62)
     layers = [Conv2d(1, 4, kernel=3, padding=1), Activation("tanh"), AvgPool2d(2), Flatten()]
     layers += [Dense(400, 60), Activation("sigmoid"), Dense(60, 10)]
     problem = Supervised(Sequential(layers), softmax_cross_entropy)

@@ -1,0 +1,176 @@
+"""L2 regularization: value, gradient and Hessian against closed forms, forwarding, masks."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+import mcx
+from mcx_nn import (
+    Activation,
+    Dense,
+    L2Regularized,
+    Sequential,
+    Supervised,
+    mean_squared_error,
+    softmax_cross_entropy,
+)
+from mcx_optim import Objective
+from tests.nn import checks
+from tests.standin import StandIn
+
+STRENGTH = 0.75
+
+
+@pytest.fixture
+def supervised():
+    model = Sequential([Dense(3, 4), Activation("tanh"), Dense(4, 2)])
+    return Supervised(model, softmax_cross_entropy)
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 3)), rng.integers(0, 2, 5)
+
+
+@pytest.fixture
+def w(supervised):
+    return np.random.default_rng(1).normal(size=supervised.parameters_size)
+
+
+@pytest.fixture
+def mask(w):
+    return np.arange(len(w)) % 3 > 0
+
+
+def cases(mask):
+    """Yield a mask and the diagonal that it stands for."""
+    yield None, np.ones(len(mask))
+    yield mask, mask.astype(float)
+
+
+def test_value_and_gradient(supervised, batch, w, mask):
+    loss, grad = supervised.value_and_grad(w, batch)
+    for given, diagonal in cases(mask):
+        regularized = L2Regularized(supervised, STRENGTH, given)
+        value, gradient = regularized.value_and_grad(w, batch)
+        term = STRENGTH / 2 * sum(d * x**2 for d, x in zip(diagonal, w, strict=True))
+        np.testing.assert_allclose(value, loss + term, rtol=8 * checks.EPS)
+        np.testing.assert_allclose(gradient, grad + STRENGTH * diagonal * w, rtol=8 * checks.EPS)
+        assert regularized.value(w, batch) == value
+
+
+def test_derivatives(supervised, batch, w, mask):
+    """The Hessian is that of the loss plus strength·diag(mask), from value and gradient."""
+    loss_hessian = checks.dense_hessian(checks.supervised_problem(supervised, w, batch))
+    for given, diagonal in cases(mask):
+        problem = checks.supervised_problem(L2Regularized(supervised, STRENGTH, given), w, batch)
+        p, q = np.random.default_rng(2).normal(size=(2, len(w)))
+        checks.check_gradient(problem)
+        checks.check_hessian(problem, p)
+        checks.check_multicomplex(problem, p, q)
+        expected = loss_hessian + STRENGTH * np.diag(diagonal)
+        checks.assert_close(checks.dense_hessian(problem), expected, 64 * checks.EPS, "Hessian")
+        _, tangent = mcx.linearize(problem.gradient, w)
+        products = np.stack([p, q]) @ expected.T
+        checks.assert_close(tangent(np.stack([p, q])), products, 1024 * checks.EPS, "linearize")
+
+
+def test_third_order(supervised, batch, w):
+    """The term is quadratic: third derivatives are those of the loss alone."""
+    regularized = L2Regularized(supervised, STRENGTH)
+    directions = np.random.default_rng(2).normal(size=(3, len(w)))
+    third = [
+        mcx.directional(lambda w, p=problem: p.value(w, batch), w, *directions)
+        for problem in (regularized, supervised)
+    ]
+    np.testing.assert_allclose(third[0], third[1], rtol=1e-12)
+
+
+def test_ridge_regression():
+    """Ridge minimizes ‖y − Xw − b‖² + α‖w‖², b not in the mask: there our gradient is 0."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 3)), rng.normal(size=30)
+    ridge = Ridge(alpha=2.0).fit(x, y)
+    problem = Supervised(Sequential([Dense(3, 1)]), mean_squared_error)
+    regularized = L2Regularized(problem, 2 * 2.0 / 30, np.array([True, True, True, False]))
+    w = np.array([*ridge.coef_, ridge.intercept_])
+    _, gradient = regularized.value_and_grad(w, (x, y[:, None]))
+    np.testing.assert_allclose(gradient, np.zeros(4), atol=1e-12)
+
+
+def test_logistic_regression():
+    """LogisticRegression minimizes ‖w‖²/2 + C Σ_b cross-entropy."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
+    fitted = LogisticRegression(C=0.5, fit_intercept=False, tol=1e-12, max_iter=1000)
+    fitted.fit(x, labels)
+    problem = Supervised(Sequential([Dense(3, 3)]), softmax_cross_entropy)
+    mask = problem.ravel({"0.weight": np.ones((3, 3), bool), "0.bias": np.zeros(3, bool)})
+    w = problem.ravel({"0.weight": fitted.coef_.T, "0.bias": np.zeros(3)})
+    _, gradient = L2Regularized(problem, 1 / (0.5 * 40), mask).value_and_grad(w, (x, labels))
+    np.testing.assert_allclose(gradient[mask], np.zeros(9), atol=1e-6)
+
+
+def test_pure(supervised, batch, w, mask):
+    regularized = L2Regularized(supervised, STRENGTH, mask)
+    copies = w.copy(), mask.copy()
+    _, gradient = regularized.value_and_grad(w, batch)
+    assert np.array_equal(w, copies[0])
+    assert np.array_equal(mask, copies[1])
+    assert not np.shares_memory(gradient, w)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_dtype(supervised, batch, w, mask, dtype):
+    x = batch[0].astype(dtype)
+    for given, _ in cases(mask):
+        problem = L2Regularized(supervised, STRENGTH, given)
+        value, gradient = problem.value_and_grad(w.astype(dtype), (x, batch[1]))
+        assert value.dtype == gradient.dtype == dtype
+
+
+def test_standin(supervised, batch, w, mask):
+    value, gradient = L2Regularized(supervised, STRENGTH, mask).value_and_grad(w, batch)
+    device = L2Regularized(supervised, STRENGTH, StandIn.wrap(mask))
+    device_batch = tuple(map(StandIn.wrap, batch))
+    device_value, device_gradient = device.value_and_grad(StandIn.wrap(w), device_batch)
+    assert device_value.get() == value
+    assert np.array_equal(device_gradient.get(), gradient)
+
+
+def test_forwarding(supervised, batch, w):
+    """What it does not define is the problem's own, and an objective takes it as it takes that."""
+    regularized = L2Regularized(supervised, STRENGTH)
+    assert regularized.parameters_size == len(w)
+    assert np.array_equal(regularized.predict(w, batch[0]), supervised.predict(w, batch[0]))
+    drawn = regularized.init(np.random.default_rng(3))
+    assert np.array_equal(drawn, supervised.init(np.random.default_rng(3)))
+    assert np.array_equal(regularized.ravel(regularized.unravel(w)), w)
+    assert regularized.first_nonfinite(w * np.nan, batch) == "0 Dense"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = regularized.nothing
+    objective = Objective(regularized.value_and_grad, regularized.value, data=batch, chunk=2)
+    np.testing.assert_allclose(objective.full(w)[0], regularized.value(w, batch), rtol=1e-14)
+
+
+def test_copies(supervised, batch, w):
+    regularized = L2Regularized(supervised, STRENGTH)
+    for twin in (copy.deepcopy(regularized), pickle.loads(pickle.dumps(regularized))):
+        assert twin.value(w, batch) == regularized.value(w, batch)
+
+
+@pytest.mark.parametrize("strength", [-1.0, np.nan, np.inf])
+def test_bad_strength(supervised, strength):
+    with pytest.raises(ValueError, match=r"L2Regularized: strength: expected .* 0, got"):
+        L2Regularized(supervised, strength)
+
+
+def test_bad_mask(supervised, batch, w):
+    """A mask of another shape would broadcast."""
+    regularized = L2Regularized(supervised, STRENGTH, np.ones(1, bool))
+    with pytest.raises(ValueError, match=r"mask: expected shape \(26,\), got \(1,\)"):
+        regularized.value(w, batch)
