@@ -223,7 +223,7 @@ def multiplication_source(dtype: str, register: int) -> str:
         dtype=dtype,
         size=size,
         lanes=register // size,
-        depth=256,
+        depth=128,
         rows=8 if register == 64 else 4,
         scalar={4: "FloatType", 8: "DoubleType"}[size],
     )

@@ -120,15 +120,14 @@ def distance(ours, theirs, what: str, tolerance: float) -> float:
     AssertionError
         Naming what differs and by how much.
     """
-    ours, theirs = np.atleast_1d(ours), np.atleast_1d(theirs)
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
     if ours.shape != theirs.shape:
         raise AssertionError(f"{what}: shapes {ours.shape} and {theirs.shape}")
-    rows = zip(ours, theirs, strict=True) if ours.ndim > 1 else [(ours, theirs)]
-    pairs = [
-        (np.linalg.norm(np.subtract(a, b, dtype=np.float64)), np.linalg.norm(b)) for a, b in rows
-    ]
-    difference, scale = np.linalg.norm(pairs, axis=0)
-    error = difference / scale
+    difference = scale = 0.0
+    for a, b in zip(np.atleast_2d(ours), np.atleast_2d(theirs), strict=True):  # rows may be large
+        difference += np.square(np.subtract(a, b, dtype=np.float64)).sum()
+        scale += np.square(b, dtype=np.float64).sum()
+    error = math.sqrt(difference / scale)
     if not error <= tolerance:
         raise AssertionError(f"{what}: relative norm of the difference {error:.3g}")
     return error
