@@ -147,7 +147,8 @@ def _magnitude(a):
 
 def _sech2(a):
     """sech² = 4e/(1+e)² with e = exp(−2|a|); 1 − tanh² is wrong in the tails."""
-    e = np.exp(-2 * _magnitude(a))
+    e = np.exp(-_magnitude(a))
+    e = e * e  # 2a may overflow
     return 4 * e / ((1 + e) * (1 + e))
 
 

@@ -15,6 +15,7 @@ from mcx_nn.primitives import (
     kernels_of_tiles,
     output_tiles,
     outputs_of_tiles,
+    sum_rows,
 )
 from mcx_nn.shapes import expect_at_least, expect_extents, expect_parameters, expect_shape, pair
 
@@ -101,7 +102,8 @@ class Conv2d(Layer):
             constant = context.get("constant_input")
             dx = None if constant else images_of_tiles(outputs, kernels, tiling)
             dweight = kernels_of_tiles(images, outputs, tiling)
-            return dx, {"weight": dweight, "bias": dy.sum(axis=(0, 1, 2))}
+            dbias = sum_rows(dy.reshape(len(x), -1, self.filters)).sum(axis=0)
+            return dx, {"weight": dweight, "bias": dbias}
 
         return outputs_of_tiles(images, kernels, tiling) + params["bias"], backward
 

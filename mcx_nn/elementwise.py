@@ -228,5 +228,5 @@ SERIES = {
     normal_distribution: normal_distribution_series,
     normal_density: normal_density_series,
 }
-# those whose series choose among elements
-CHOOSING = {relu, leaky_relu, elu, elu_slope, normal_distribution}
+# those whose series take more than arithmetic and comparisons
+UNTRACED = {normal_distribution}

@@ -282,6 +282,6 @@ def scatter_rows(dy, index, rows, out):
 
 # Elementwise functions by name.
 ELEMENTWISE = {
-    function.__name__: mcx.register_analytic(series, function not in elementwise.CHOOSING)(function)
+    function.__name__: mcx.register_analytic(series, function not in elementwise.UNTRACED)(function)
     for function, series in elementwise.SERIES.items()
 }

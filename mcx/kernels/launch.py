@@ -234,6 +234,7 @@ class Kernel:
 _UFUNCS = {
     **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide},
     **{"negative": np.negative, "absolute": np.absolute, "sqrt": np.sqrt},
+    **{"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal},
 }
 
 

@@ -14,12 +14,14 @@ _PYTHON = {
     "absolute": "abs({0})",
     "sqrt": "math.sqrt({0})",
     "guarded": "ZERO if {1} == ZERO else {0} * {1}",
+    **{op: f"ONE if {{0}} {op} {{1}} else ZERO" for op in ("<", "<=", ">", ">=")},
 }
 _CUDA = {
     "negative": "-{0}",
     "absolute": "fabs({0})",
     "sqrt": "sqrt({0})",
     "guarded": "{1} == ZERO ? ZERO : {0} * {1}",
+    **{op: f"{{0}} {op} {{1}} ? ONE : ZERO" for op in ("<", "<=", ">", ">=")},
 }
 _TYPES = {"f": ("float32", "f4", "float"), "d": ("float64", "f8", "double")}
 
@@ -50,7 +52,7 @@ def kernel({arguments}, start, stop):
 _CUDA_KERNEL = """\
 typedef {ctype} T;
 extern "C" __global__ void kernel({arguments}, const long long n) {{
-    const T ZERO = 0;
+    const T ZERO = 0, ONE = 1;
 {constants}
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {{
@@ -103,7 +105,7 @@ def python_source(program: Program, char: str, flags: int) -> str:
         size=program.size,
         dtype=dtype,
         flags=flags,
-        constants="\n".join([f"ZERO = np.{dtype}(0)", *constants]),
+        constants="\n".join([f"ZERO = np.{dtype}(0)", f"ONE = np.{dtype}(1)", *constants]),
         signature=", ".join([*(t.format(short) for t in types), "i8", "i8"]),
         arguments=", ".join(arguments),
         views="\n".join(f"    {name}_{k} = {name}[{k}, start:stop]" for name, k in views),

@@ -19,8 +19,9 @@ class Symbol:
     program : Trace
         Where the node was made.
     op : str
-        "row" (a plane of an input), "+", "-", "*", "/", "negative", "absolute", "sqrt", "guarded"
-        (0 where the second argument is 0, else the product) or "call" (a NumPy function).
+        "row" (a plane of an input), "+", "-", "*", "/", "negative", "absolute", "sqrt", "<", "<=",
+        ">", ">=" (1 where it holds, else 0), "guarded" (0 where the second argument is 0, else the
+        product) or "call" (a NumPy function).
     args : tuple
     """
 
@@ -63,6 +64,8 @@ def _binary(op: str, reverse: bool):
 for _name, _op in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items():
     setattr(Symbol, f"__{_name}__", _binary(_op, False))
     setattr(Symbol, f"__r{_name}__", _binary(_op, True))
+for _name, _op in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
+    setattr(Symbol, f"__{_name}__", _binary(_op, False))
 
 
 def _call(ufunc):

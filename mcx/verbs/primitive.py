@@ -38,8 +38,8 @@ def register_analytic(series, traced: bool = True):
         ``series(a, y, n)`` returns the Taylor coefficients f'(a)/1!, …, f⁽ⁿ⁾(a)/n! in NumPy syntax,
         y = f(a).
     traced : bool
-        Whether the series is arithmetic and NumPy functions alone, of which a kernel can be
-        compiled; False where it chooses among elements (np.where, comparisons).
+        Whether the series is arithmetic, comparisons (which count as 0 and 1) and NumPy functions
+        alone, of which a kernel can be compiled; False where it has np.where.
 
     Returns
     -------

@@ -37,12 +37,12 @@ class Algorithm:
 
     @property
     def points(self) -> int:
-        """p."""
+        """P."""
         return len(self.images)
 
     @property
     def inputs(self) -> int:
-        """n."""
+        """N."""
         return len(self.images[0])
 
     @property

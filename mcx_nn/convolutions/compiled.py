@@ -245,9 +245,7 @@ class OfWindows(Machine):
         (first, last), x, out = part, total.reshape(-1), out.reshape(-1)
 
         def run(start, stop):
-            self.code.images_transposed(
-                x, out, *self.geometry, first, first + start, first + stop
-            )
+            self.code.images_transposed(x, out, *self.geometry, first, first + start, first + stop)
             return 0
 
         launch.on_threads(run, last - first, grain, max(grain, 2048) + 1)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = {lanes}  # of one vector register
@@ -32,8 +33,8 @@ def times(builder, count, size):
     return builder.mul(count, ir.Constant(ir.IntType(64), size))
 
 
-def block_of(rows):
-    """Return the intrinsic that adds the product of `rows` rows of a and a panel to c."""
+def block_of(rows, vectors):
+    """Return the intrinsic that adds the product of some rows of a and a panel to c."""
 
     @intrinsic
     def block(context, a, row, column, panel, c, stride, depth, fresh):
@@ -51,9 +52,9 @@ def block_of(rows):
             builder.position_at_end(loop)
             index = builder.phi(integer)
             place, source = builder.phi(integer), builder.phi(integer)
-            sums = [[builder.phi(VECTOR) for _ in range(2)] for _ in range(rows)]
+            sums = [[builder.phi(VECTOR) for _ in range(vectors)] for _ in range(rows)]
             right = []
-            for v in range(2):
+            for v in range(vectors):
                 offset = ir.Constant(integer, v * LANES * SIZE)
                 pointer = at(builder, builder.add(source, offset), VECTOR)
                 right.append(builder.load(pointer, align=SIZE))
@@ -67,7 +68,7 @@ def block_of(rows):
                 flags = ("contract",)
                 totals.append([
                     builder.fadd(builder.fmul(left, right[v], flags=flags), sums[r][v], flags=flags)
-                    for v in range(2)
+                    for v in range(vectors)
                 ])
                 address = builder.add(address, row)
             following = builder.add(index, one)
@@ -76,17 +77,17 @@ def block_of(rows):
             place.add_incoming(a, start)
             place.add_incoming(builder.add(place, column), loop)
             source.add_incoming(panel, start)
-            source.add_incoming(builder.add(source, ir.Constant(integer, COLUMNS * SIZE)), loop)
+            source.add_incoming(builder.add(source, ir.Constant(integer, vectors * LANES * SIZE)), loop)
             nothing = ir.Constant(VECTOR, [0.0] * LANES)
             for r in range(rows):
-                for v in range(2):
+                for v in range(vectors):
                     sums[r][v].add_incoming(nothing, start)
                     sums[r][v].add_incoming(totals[r][v], loop)
             builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
             builder.position_at_end(after)
             overwrite, address = builder.icmp_signed("!=", fresh, zero), c
             for r in range(rows):
-                for v in range(2):
+                for v in range(vectors):
                     offset = ir.Constant(integer, v * LANES * SIZE)
                     pointer = at(builder, builder.add(address, offset), VECTOR)
                     old = builder.select(overwrite, nothing, builder.load(pointer, align=SIZE))
@@ -99,16 +100,17 @@ def block_of(rows):
     return block
 
 
-block, row_block = block_of(ROWS), block_of(1)
+wide_block, wide_row = block_of(ROWS, 2), block_of(1, 2)
+narrow_block, narrow_row = block_of(ROWS, 1), block_of(1, 1)
 
 
 @intrinsic
-def transpose(context, source, stride, target):
+def transpose(context, source, stride, target, width):
     """Write LANES rows of LANES elements, `stride` apart, as columns of a panel."""
 
     def generate(context, builder, signature, arguments):
-        source, stride, target = arguments
-        stride = times(builder, stride, SIZE)
+        source, stride, target, width = arguments
+        stride, width = times(builder, stride, SIZE), times(builder, width, SIZE)
         rows = []
         for _ in range(LANES):
             rows.append(builder.load(at(builder, source, VECTOR), align=SIZE))
@@ -125,55 +127,95 @@ def transpose(context, source, stride, target):
                     rows[i + distance] = builder.shuffle_vector(a, b, ir.Constant(kind, high))
             distance *= 2
         for k in range(LANES):
-            offset = ir.Constant(ir.IntType(64), k * COLUMNS * SIZE)
-            builder.store(rows[k], at(builder, builder.add(target, offset), VECTOR), align=SIZE)
+            builder.store(rows[k], at(builder, target, VECTOR), align=SIZE)
+            target = builder.add(target, width)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), generate
+    return types.void(*(types.int64,) * 4), generate
 
 
 @intrinsic
 def move(context, source, target):
-    """Copy COLUMNS elements."""
+    """Copy LANES elements."""
 
     def generate(context, builder, signature, arguments):
-        source, target = arguments
-        for v in range(2):
-            offset = ir.Constant(ir.IntType(64), v * LANES * SIZE)
-            vector = builder.load(at(builder, builder.add(source, offset), VECTOR), align=SIZE)
-            builder.store(vector, at(builder, builder.add(target, offset), VECTOR), align=SIZE)
+        source, target = (at(builder, address, VECTOR) for address in arguments)
+        builder.store(builder.load(source, align=SIZE), target, align=SIZE)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
 
 
+@intrinsic
+def fetch(context, address):
+    """Ask for a line of memory, to be in the second-level cache when it is read."""
+
+    def generate(context, builder, signature, arguments):
+        integer = ir.IntType(32)
+        kind = ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [kind, integer, integer, integer]),
+            "llvm.prefetch.p0",
+        )
+        hints = [ir.Constant(integer, k) for k in (0, 2, 1)]  # to read, some locality, data
+        builder.call(function, [at(builder, arguments[0], ir.IntType(8)), *hints])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
 @compiled
-def pack(b, place, row, column, depth, n, packed):
+def fetch_rows(a, place, distance, rows, length):
+    """Ask for rows that are going to be read in columns, which no hardware foresees."""
+    for i in range(rows):
+        address = a.ctypes.data + (place + i * distance) * SIZE
+        for k in range(0, length * SIZE, 64):
+            fetch(address + k)
+
+
+@compiled
+def pack(b, place, row, column, depth, n, width, packed):
     """Copy depth x n elements of b, from a place on, into panels; pad the last with zeros."""
-    whole = n // COLUMNS
+    whole = n // width
+    to = packed.ctypes.data
     if column == 1:
         for i in range(depth):
-            for j in range(whole):
-                source = b.ctypes.data + (place + i * row + j * COLUMNS) * SIZE
-                move(source, packed.ctypes.data + (j * depth + i) * COLUMNS * SIZE)
+            for j in range(0, whole * width, LANES):
+                target = (j // width * depth + i) * width + j % width
+                move(b.ctypes.data + (place + i * row + j) * SIZE, to + target * SIZE)
     else:
         done = depth // LANES * LANES if row == 1 else 0
-        for j in range(0, whole * COLUMNS, LANES):
-            target = (j // COLUMNS * depth) * COLUMNS + j % COLUMNS
+        for j in range(0, whole * width, LANES):
+            target = j // width * depth * width + j % width
             for i in range(0, done, LANES):
                 source = b.ctypes.data + (place + j * column + i) * SIZE
-                transpose(source, column, packed.ctypes.data + (target + i * COLUMNS) * SIZE)
+                transpose(source, column, to + (target + i * width) * SIZE, width)
             for i in range(done, depth):
                 for q in range(LANES):
-                    packed[target + i * COLUMNS + q] = b[place + i * row + (j + q) * column]
-    rest = n - whole * COLUMNS
+                    packed[target + i * width + q] = b[place + i * row + (j + q) * column]
+    rest = n - whole * width
     for i in range(depth if rest else 0):
-        source = place + i * row + whole * COLUMNS * column
-        target = np.uint64((whole * depth + i) * COLUMNS)
-        for q in range(np.uint64(COLUMNS)):
+        source = place + i * row + whole * width * column
+        target = np.uint64((whole * depth + i) * width)
+        for q in range(np.uint64(width)):
             packed[target + q] = 0
         for q in range(rest):
             packed[target + np.uint64(q)] = b[source + q * column]
+
+
+@compiled
+def add_block(left, row, column, right, address, stride, depth, fresh, rows, width):
+    """c (+)= a b for a block of results of ROWS or 1 rows and one or two vectors."""
+    if width == COLUMNS:
+        if rows == ROWS:
+            wide_block(left, row, column, right, address, stride, depth, fresh)
+        else:
+            wide_row(left, row, column, right, address, stride, depth, fresh)
+    elif rows == ROWS:
+        narrow_block(left, row, column, right, address, stride, depth, fresh)
+    else:
+        narrow_row(left, row, column, right, address, stride, depth, fresh)
 
 
 @compiled
@@ -183,35 +225,40 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
     a_place, a_next, a_row, a_column = a_at
     b_place, b_next, b_row, b_column = b_at
     c_place, c_next, c_row, _ = c_at
-    panels = -(-n // COLUMNS)
-    packed, corner = np.empty(panels * DEPTH * COLUMNS, T), np.empty(ROWS * COLUMNS, T)
+    width = COLUMNS if n > LANES else LANES
+    panels = -(-n // width)
+    packed, corner = np.empty(panels * DEPTH * width, T), np.empty(ROWS * width, T)
     for p in range(count):
         for start in range(0, k, DEPTH):
             depth = min(DEPTH, k - start)
-            pack(b, b_place + p * b_next + start * b_row, b_row, b_column, depth, n, packed)
+            pack(b, b_place + p * b_next + start * b_row, b_row, b_column, depth, n, width, packed)
             new = int(fresh and start == 0)
+            if a_row == 1:
+                place = a_place + p * a_next + (start + DEPTH) * a_column
+                fetch_rows(a, place, a_column, min(DEPTH, k - start - DEPTH), m)
             for j in range(panels):
-                columns = min(COLUMNS, n - j * COLUMNS)
-                right = packed.ctypes.data + j * depth * COLUMNS * SIZE
+                columns = min(width, n - j * width)
+                right = packed.ctypes.data + j * depth * width * SIZE
                 i = 0
                 while i < m:
                     rows = ROWS if i + ROWS <= m else 1
                     left = a_place + p * a_next + i * a_row + start * a_column
                     left = a.ctypes.data + left * SIZE
-                    target = c_place + p * c_next + i * c_row + j * COLUMNS
-                    whole = columns == COLUMNS
-                    address = c.ctypes.data + target * SIZE if whole else corner.ctypes.data
-                    stride = c_row if whole else COLUMNS
-                    over = new if whole else 1
-                    if rows == ROWS:
-                        block(left, a_row, a_column, right, address, stride, depth, over)
+                    target = c_place + p * c_next + i * c_row + j * width
+                    if columns == width:
+                        address = c.ctypes.data + target * SIZE
+                        add_block(
+                            left, a_row, a_column, right, address, c_row, depth, new, rows, width
+                        )
                     else:
-                        row_block(left, a_row, a_column, right, address, stride, depth, over)
-                    if not whole:
+                        address = corner.ctypes.data
+                        add_block(
+                            left, a_row, a_column, right, address, width, depth, 1, rows, width
+                        )
                         for r in range(rows):
                             for q in range(columns):
                                 old = T(0) if new else c[target + r * c_row + q]
-                                c[target + r * c_row + q] = old + corner[r * COLUMNS + q]
+                                c[target + r * c_row + q] = old + corner[r * width + q]
                     i += rows
 '''
 

@@ -164,9 +164,7 @@ class Tiling:
         points, back = self.algorithm.points, transposed(self.algorithm.outputs)
         padded = np.zeros_like(y, shape=(batch, down * step, across * step, filters))
         padded[:, :height, :width] = y
-        tiles = self.as_outputs(out).reshape(
-            points, points, batch, down, across, filters
-        )
+        tiles = self.as_outputs(out).reshape(points, points, batch, down, across, filters)
         across_parts = [padded[:, :, j::step] for j in range(step)]
         for q, part in enumerate(combined(back, across_parts)):
             for p, tile in enumerate(combined(back, [part[:, i::step] for i in range(step)])):

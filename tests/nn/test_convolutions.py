@@ -110,7 +110,9 @@ def test_algorithms_are_exact(algorithm):
         for tap in range(3):
             products_of = [b[n] * g[tap]
                            for b, g in zip(rows["images"], rows["kernels"], strict=True)]  # fmt: skip
-            y = [sum(a * p for a, p in zip(row, products_of, strict=True)) for row in rows["outputs"]]
+            y = [
+                sum(a * p for a, p in zip(row, products_of, strict=True)) for row in rows["outputs"]
+            ]
             first = 1 - algorithm.before  # input on which the window of output 0 begins
             assert y == [int(n + first == i + tap) for i in range(algorithm.step)]
 
@@ -130,7 +132,7 @@ def test_printed_transforms(algorithm, name):
 @pytest.mark.parametrize("way", ["plain", "machine_code"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_value_and_adjoints(tiling, way, dtype, request):
-    """y against SciPy; ⟨dy, y⟩ = ⟨dx, x⟩ = ⟨dw, w⟩ for the gradients of ⟨dy, y(x, w)⟩."""
+    """Y against SciPy; ⟨dy, y⟩ = ⟨dx, x⟩ = ⟨dw, w⟩ for the gradients of ⟨dy, y(x, w)⟩."""
     request.getfixturevalue(way)
     (v, u, d), (x, w, dy) = tiles_of(tiling, dtype)
     if way == "machine_code":
@@ -150,9 +152,7 @@ def test_sums_of_products(tiling, way, request):
     request.getfixturevalue(way)
     (v, u, d), _ = tiles_of(tiling)
     (v2, u2, d2), _ = tiles_of(tiling, seed=5)
-    together = results_of(
-        tiling, ([(v, u2), (v2, u)], [(d, u2), (d2, u)], [(v, d2), (v2, d)])
-    )
+    together = results_of(tiling, ([(v, u2), (v2, u)], [(d, u2), (d2, u)], [(v, d2), (v2, d)]))
     first = results_of(tiling, ([(v, u2)], [(d, u2)], [(v, d2)]))
     second = results_of(tiling, ([(v2, u)], [(d2, u)], [(v2, d)]))
     for total, a, b in zip(together, first, second, strict=True):

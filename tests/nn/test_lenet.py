@@ -118,5 +118,6 @@ def test_standin():
     supervised = Supervised(lenet5(), softmax_cross_entropy)
     batch = StandIn.wrap(x[:4]), StandIn.wrap(y[:4])
     loss, grad = supervised.value_and_grad(StandIn.wrap(problem.z), batch)
-    assert loss.get() == problem.value(problem.z)
-    np.testing.assert_array_equal(grad.get(), problem.gradient(problem.z))
+    expected = problem.gradient(problem.z)
+    assert abs(loss.get() - problem.value(problem.z)) <= 16 * checks.EPS * loss.get()
+    checks.assert_close(grad.get(), expected, 64 * checks.EPS, "gradient")
