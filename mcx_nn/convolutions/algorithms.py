@@ -9,8 +9,6 @@ are V U for y, D Uᵀ for dx and Vᵀ D for dw, and each result takes the transp
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -63,15 +61,14 @@ def toom_cook(name: str, points) -> Algorithm:
     algorithms for convolutional neural networks, CVPR 2016.
     """
     points = [Fraction(x) for x in points]
-    p, m = len(points) + 1, len(points) - 1
+    m = len(points) - 1
     scales = [_product(a - b for b in points if b is not a) for a in points]
     kernels = [[a**k / scale for k in range(3)] for a, scale in zip(points, scales, strict=True)]
-    outputs = [[a**k for a in points] + [Fraction(int(k == m - 1))] for k in range(m)]
+    outputs = [[*(a**k for a in points), Fraction(int(k == m - 1))] for k in range(m)]
     # Column k of the interpolation: coefficients of the product of (x − b), b ≠ a, and of all.
-    images = [_coefficients([b for b in points if b is not a]) + [Fraction(0)] for a in points]
+    images = [[*_coefficients([b for b in points if b is not a]), Fraction(0)] for a in points]
     images.append(_coefficients(points))
     kernels.append([Fraction(0), Fraction(0), Fraction(1)])
-    assert len(images) == p
     return Algorithm(name, _floats(images), _floats(kernels), _floats(outputs))
 
 
@@ -108,8 +105,3 @@ KARATSUBA = Algorithm(
     outputs=((1.0, 1.0, 0.0), (1.0, 0.0, 1.0)),
     before=0,
 )
-
-
-def matrix(rows, dtype) -> np.ndarray:
-    """Return a matrix of an algorithm as an array."""
-    return np.array(rows, dtype=dtype)

@@ -77,7 +77,8 @@ def block_of(rows, vectors):
             place.add_incoming(a, start)
             place.add_incoming(builder.add(place, column), loop)
             source.add_incoming(panel, start)
-            source.add_incoming(builder.add(source, ir.Constant(integer, vectors * LANES * SIZE)), loop)
+            step = ir.Constant(integer, vectors * LANES * SIZE)
+            source.add_incoming(builder.add(source, step), loop)
             nothing = ir.Constant(VECTOR, [0.0] * LANES)
             for r in range(rows):
                 for v in range(vectors):

@@ -8,6 +8,8 @@ one-dimensional transform is a vector instruction; only loading and storing know
 from mcx_nn.convolutions.algorithms import Algorithm
 from mcx_nn.convolutions.tiling import transposed
 
+_LANES = 128  # channels of a block: three sets of 36 of them stay in the first two caches
+
 _HEADER = '''\
 """Compiled by mcx_nn: transforms of {name} on {dtype}. Safe to delete."""
 import numba
@@ -114,8 +116,7 @@ _POINTS = """\
 
 def transforms_source(algorithm: Algorithm, dtype: str) -> str:
     """Return the source of the six transforms of an algorithm for float32 or float64."""
-    lanes = 128
-    parts = [_HEADER.format(name=algorithm.name, dtype=dtype, lanes=lanes)]
+    parts = [_HEADER.format(name=algorithm.name, dtype=dtype, lanes=_LANES)]
     for name, rows, loads_pixels, verb in (
         ("images", algorithm.images, True, "store"),
         ("images_transposed", transposed(algorithm.images), False, "add"),
@@ -124,14 +125,9 @@ def transforms_source(algorithm: Algorithm, dtype: str) -> str:
     ):
         parts.append(_of_tiles(name, rows, algorithm.step, loads_pixels, verb))
     taps, points = "count + begin", "stride + begin - origin"
-    for name, rows, source, target in (
-        ("kernels", algorithm.kernels, taps, points),
-        ("kernels_transposed", transposed(algorithm.kernels), points, taps),
-    ):
-        c, a = len(rows), len(rows[0])
-        passes = _passes(rows, 8)
-        doc = f"Transform pairs of channels from {a}x{a} to {c}x{c} blocks."
-        parts.append(_OF_KERNELS.format(**locals()))
+    parts.append(_of_kernels("kernels", algorithm.kernels, taps, points))
+    back = transposed(algorithm.kernels)
+    parts.append(_of_kernels("kernels_transposed", back, points, taps))
     return "".join(parts)
 
 
@@ -149,6 +145,15 @@ def _of_tiles(name, rows, step, loads_pixels, verb):
     passes = _passes(rows, 12)
     return _OF_TILES.format(
         name=name, doc=doc, a=a, c=c, step=step, load=load, passes=passes, store=store
+    )
+
+
+def _of_kernels(name, rows, source, target):
+    c, a = len(rows), len(rows[0])
+    doc = f"Transform pairs of channels from {a}x{a} to {c}x{c} blocks."
+    passes = _passes(rows, 8)
+    return _OF_KERNELS.format(
+        name=name, doc=doc, a=a, c=c, source=source, target=target, passes=passes
     )
 
 
@@ -197,7 +202,7 @@ def one_dimensional(rows) -> list[str]:
 
 
 def _twins(vectors):
-    """Return pairs (k, j < k) of vectors that agree in some entries and differ by sign in others."""
+    """Return pairs (k, j < k) of vectors that agree in some entries, up to sign in the others."""
     pairs, taken = [], set()
     for k, vector in enumerate(vectors):
         for j in range(k):

@@ -1,8 +1,9 @@
 """Images in tiles: the transforms of a bilinear algorithm around its products, in plain NumPy.
 
 All six are linear and write into an array that is given. Images are x (B, H, W, C), kernels
-w (3, 3, C, O) and outputs y (B, OH, OW, O). For T tiles in all and P points of the two-dimensional
-algorithm, tiles are matrices: V (P, T, C) of images, U (P, C, O) of kernels, D (P, T, O) of outputs.
+w (3, 3, C, O) and outputs y (B, OH, OW, O). For T tiles in all and P points of the algorithm in two
+dimensions, tiles are matrices: V (P, T, C) of images, U (P, C, O) of kernels, D (P, T, O) of
+outputs.
 Each is stored as (P, rows·columns + a gap): at a distance of a power of two the P streams that a
 transform writes would fall into the same lines of the cache.
 """

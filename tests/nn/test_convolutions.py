@@ -102,17 +102,21 @@ def reference(tiling, x, w):
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
 def test_algorithms_are_exact(algorithm):
     """In rational arithmetic, for every unit input and tap."""
-    rows = {k: [[Fraction(c).limit_denominator(1000) for c in row] for row in getattr(algorithm, k)]
-            for k in ("images", "kernels", "outputs")}  # fmt: skip
-    for matrix, exact in ((rows[k], getattr(algorithm, k)) for k in rows):
-        np.testing.assert_allclose(np.array(matrix, float), exact, rtol=1e-15)
+    names = "images", "kernels", "outputs"
+    rows = {
+        name: [
+            [Fraction(c).limit_denominator(1000) for c in row] for row in getattr(algorithm, name)
+        ]
+        for name in names
+    }
+    for name in names:
+        exact = np.array(getattr(algorithm, name))
+        np.testing.assert_allclose(np.array(rows[name], float), exact, rtol=1e-15)
     for n in range(algorithm.inputs):
         for tap in range(3):
-            products_of = [b[n] * g[tap]
-                           for b, g in zip(rows["images"], rows["kernels"], strict=True)]  # fmt: skip
-            y = [
-                sum(a * p for a, p in zip(row, products_of, strict=True)) for row in rows["outputs"]
-            ]
+            pairs = zip(rows["images"], rows["kernels"], strict=True)
+            points = [b[n] * g[tap] for b, g in pairs]
+            y = [sum(a * p for a, p in zip(row, points, strict=True)) for row in rows["outputs"]]
             first = 1 - algorithm.before  # input on which the window of output 0 begins
             assert y == [int(n + first == i + tap) for i in range(algorithm.step)]
 
