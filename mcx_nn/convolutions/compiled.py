@@ -19,6 +19,7 @@ from mcx_nn.convolutions.windows import windows_source
 
 _BLOCK = 1 << 20  # bytes of products in one block
 _LEAST = 64  # rows of a block, so that packing the other operand pays
+_FLAT = 4  # products with so many times more columns than rows are computed transposed
 _PARALLEL = 1 << 16  # numbers from which on transforms are split over threads
 
 _work = 0
@@ -70,9 +71,8 @@ def _windows(dtype: str):
 
 
 @lru_cache(maxsize=2)
-def _multiply(dtype: str):
-    source = multiplication_source(dtype, _register())
-    return cache.loaded("products", source).multiply
+def _products(dtype: str):
+    return cache.loaded("products", multiplication_source(dtype, _register()))
 
 
 class Machine:
@@ -81,7 +81,8 @@ class Machine:
     gap = 0
 
     def __init__(self, tiling, dtype: str):
-        self.tiling, self.multiply = tiling, _multiply(dtype)
+        self.tiling, code = tiling, _products(dtype)
+        self.multiply, self.turn = code.multiply, code.turn
         self.itemsize = np.dtype(dtype).itemsize
 
     def outputs(self, pairs, out):
@@ -143,14 +144,24 @@ class Machine:
 
     def _multiply(self, operands, block, start, stop):
         """Write the sum of the products number start to stop for a block of rows."""
-        first, sizes, total, stride = block
-        target = start * stride, stride, sizes[1], 1
-        for number, (left, a, (row, column), right, b, right_at) in enumerate(operands):
+        first, (m, n, k), total, stride = block
+        flat = m * _FLAT <= n
+        scratch = new_buffer(((stop - start) * m * n,), total.dtype) if flat else None
+        for number, (left, a, (row, column), right, b, (down, across)) in enumerate(operands):
             left_at = start * a + first * row, a, row, column
-            self.multiply(
-                *(left, left_at, right, (start * b, b, *right_at), total, target),
-                *(sizes, stop - start, number == 0),
-            )
+            right_at = start * b, b, down, across
+            rest = stop - start, number == 0
+            if not flat:
+                target = total, (start * stride, stride, n, 1)
+                self.multiply(left, left_at, right, right_at, *target, (m, n, k), *rest)
+                continue
+            # Cᵀ = Bᵀ Aᵀ reads the large operand once, as it lies in memory.
+            left_at = *left_at[:2], column, row
+            right_at = *right_at[:2], across, down
+            target = scratch, (0, m * n, m, 1)
+            self.multiply(right, right_at, left, left_at, *target, (n, m, k), *rest)
+        if flat:
+            self.turn(scratch, n, m, total, start * stride, stride, n, stop - start)
 
 
 class OfTiles(Machine):

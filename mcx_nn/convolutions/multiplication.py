@@ -182,9 +182,13 @@ def pack(b, place, row, column, depth, n, width, packed):
     to = packed.ctypes.data
     if column == 1:
         for i in range(depth):
-            for j in range(0, whole * width, LANES):
-                target = (j // width * depth + i) * width + j % width
-                move(b.ctypes.data + (place + i * row + j) * SIZE, to + target * SIZE)
+            source = b.ctypes.data + (place + i * row) * SIZE
+            for j in range(whole):
+                target = to + (j * depth + i) * width * SIZE
+                for _ in range(0, width, LANES):
+                    move(source, target)
+                    source += LANES * SIZE
+                    target += LANES * SIZE
     else:
         done = depth // LANES * LANES if row == 1 else 0
         for j in range(0, whole * width, LANES):
@@ -261,6 +265,22 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
                                 old = T(0) if new else c[target + r * c_row + q]
                                 c[target + r * c_row + q] = old + corner[r * width + q]
                     i += rows
+
+
+@compiled
+def turn(x, rows, columns, out, place, distance, stride, count):
+    """Write the transposes of `count` matrices, which lie one after the other."""
+    high, wide = rows // LANES * LANES, columns // LANES * LANES
+    for p in range(count):
+        source, target = p * rows * columns, place + p * distance
+        for i in range(0, high, LANES):
+            for j in range(0, wide, LANES):
+                here = x.ctypes.data + (source + i * columns + j) * SIZE
+                there = out.ctypes.data + (target + j * stride + i) * SIZE
+                transpose(here, columns, there, stride)
+        for i in range(rows):
+            for j in range(wide if i < high else 0, columns):
+                out[target + j * stride + i] = x[source + i * columns + j]
 '''
 
 

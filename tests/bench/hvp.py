@@ -43,9 +43,10 @@ import numpy as np  # isort: skip
 
 SECONDS, LEAST, LONG = 1.0, 3, 30.0  # for which a call is repeated, rounds, seconds of one round
 BEHIND = 1.5  # a way that many times slower than the fastest is not repeated
-# ‖ours − theirs‖/‖theirs‖. In float32 rounding decides which of two nearly equal pixels a pooling
-# takes, and on which side of its kink an activation is.
-TOLERANCES = {"float32": 1e-2, "float64": 1e-10}
+# ‖ours − theirs‖/‖theirs‖. With kinks rounding decides, in float32, which of two nearly equal
+# pixels a pooling takes and on which side of 0 an activation is: the second allows such flips.
+TOLERANCES = {"float32": 1e-5, "float64": 1e-10}
+TOLERANCES_WITH_KINKS = {"float32": 1e-2, "float64": 1e-10}
 PAPER = "the same, NumPy's complex dtype"
 
 # PyTorch's time over ours in float32 and float64; of VGG-19's nine tenths at larger batches.
@@ -90,7 +91,7 @@ class Entry:
 class Contest:
     """Ours, the paper's and PyTorch's ways to one quantity of a case, with their times.
 
-    Ways named in `skipped` were far behind at a smaller batch and are not tried.
+    Ways named in `skipped` failed or were far behind at a smaller batch and are not tried.
     """
 
     case: Case
@@ -99,6 +100,7 @@ class Contest:
     theirs: list[Entry] = field(default_factory=list)
     paper: Entry | None = None
     notes: list[str] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
 
     def __post_init__(self):
         """Run everything."""
@@ -113,14 +115,20 @@ class Contest:
         self.alternate()
 
     def enter(self, name, prepare):
-        """Try a way of PyTorch's; whoever is far behind loses its call and what it keeps."""
+        """Try a way of PyTorch's; whoever is far behind loses its call and what it keeps.
+
+        The first must agree with us; a later one that does not is PyTorch against itself.
+        """
         try:
             entry = Entry(name, *prepare())
             result = entry.start()
-        except (RuntimeError, MemoryError, NotImplementedError) as error:
-            self.notes.append(f"{name} failed: {str(error).splitlines()[0][:100]}")
+            self.check(entry, result)
+        except (RuntimeError, MemoryError, NotImplementedError, AssertionError) as error:
+            if not self.theirs:
+                raise
+            self.notes.append(f"{name} failed: {str(error).splitlines()[0][:150]}")
+            self.failed.add(name)
             return
-        self.check(entry, result)
         self.theirs.append(entry)
         for entry in self.theirs:
             if entry.seconds > BEHIND * self.fastest.seconds:
@@ -130,8 +138,9 @@ class Contest:
     def check(self, entry, result):
         """Compare a result with ours."""
         name, batch, dtype = self.case.key
-        what = f"{name}, batch {batch}, {dtype}, {self.quantity}: mcx and {entry.name}"
-        entry.error = distance(self.expected, result, what, TOLERANCES[dtype])
+        what = f"{name}, batch {batch}, {dtype}, {self.quantity}, mcx and {entry.name}"
+        tolerances = TOLERANCES if NETWORKS[name].smooth else TOLERANCES_WITH_KINKS
+        entry.error = distance(self.expected, result, what, tolerances[dtype])
 
     def alternate(self):
         """Repeat all that are still in, in turn; at last check that repetition changed nothing."""
@@ -158,7 +167,11 @@ class Contest:
     def behind(self) -> set[str]:
         """Name the ways that need not be tried at a larger batch."""
         limit = BEHIND * self.fastest.seconds
-        return self.skipped | {entry.name for entry in self.theirs if entry.seconds > limit}
+        return (
+            self.skipped
+            | self.failed
+            | {entry.name for entry in self.theirs if entry.seconds > limit}
+        )
 
     def rows(self, seconds: float) -> list[list]:
         """Return the rows of the table, given the time of the bare products."""
@@ -218,7 +231,8 @@ def report(options):
     """Print the tables of all cases with the threads of this process."""
     print(machine())
     print(f"PyTorch: {peer('torch').backends.cpu.get_cpu_capability()}, {THREADS} threads")
-    print(f"difference: norm of the difference / norm, at most {TOLERANCES}")
+    print(f"difference: norm of the difference / norm, at most {TOLERANCES},")
+    print(f"for VGG with its kinks {TOLERANCES_WITH_KINKS}")
     for name in options.networks:
         for dtype in options.dtypes:
             skipped = {}

@@ -61,6 +61,11 @@ class Network:
     batches: tuple[int, ...]
     reconstructs: bool = False  # the target is the input, the loss binary cross-entropy
 
+    @property
+    def smooth(self) -> bool:
+        """Whether all derivatives are continuous."""
+        return not {"elu", "max"} & set(self.operations)
+
 
 NETWORKS = {
     "VGG-19": Network(
@@ -96,15 +101,21 @@ class Case:
         self.problem = mcx_nn.Supervised(self.network.model(), loss)
         rng = np.random.default_rng(0)
         self.w = self.problem.init(rng, np.dtype(dtype))
-        self.p = rng.standard_normal(self.w.shape, dtype)
         x = rng.random((batch, *self.network.shape), dtype)
         y = x if self.network.reconstructs else rng.integers(0, CLASSES, batch)
         self.batch = x, y
 
     @cached_property
+    def p(self):
+        """Direction: the gradient and as much noise, so that nothing cancels in p'Hp."""
+        gradient = self.problem.value_and_grad(self.w, self.batch)[1]
+        noise = np.random.default_rng(1).standard_normal(self.w.shape, self.w.dtype)
+        return gradient / np.linalg.norm(gradient) + noise / np.linalg.norm(noise)
+
+    @cached_property
     def block(self):
         """Directions for a block of Hessian-vector products."""
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng(2)
         return rng.standard_normal((DIRECTIONS, *self.w.shape), self.w.dtype)
 
 

@@ -176,13 +176,13 @@ HESSIAN_VECTOR = {
     "jvp of grad": jvp_of_grad,
     "forward AD of grad": forward_of_backward,
 }
-PYTORCH = {
+PYTORCH = {  # in each row the plainest first
     GRADIENT: {"autograd.grad": autograd},
     FRESH: HESSIAN_VECTOR,
     KRYLOV: {"graph kept": graph_kept, "linearize of grad": linearize_of_grad},
     CURVATURE: {
-        "jvp of jvp": jvp_of_jvp,
         **{f"p·({name})": dotted(way) for name, way in HESSIAN_VECTOR.items()},
+        "jvp of jvp": jvp_of_jvp,
     },
     BLOCK: {
         "loop over the graph kept": loop_over_graph,
