@@ -14,6 +14,7 @@ import numpy as np
 
 SMALLEST = 1 << 16  # bytes from which on blocks are kept; smaller arrays come from the heap anyway
 MOST = 1 << 27  # bytes kept in all
+ALIGNMENT = 64  # of a buffer in a block: a vector that crosses lines of the cache is read twice
 
 _blocks: list[np.ndarray] = []
 _lock = threading.Lock()
@@ -44,7 +45,9 @@ def new_buffer(shape, dtype, zeros=()):
     if nbytes < SMALLEST or not _KEEPS:
         out = np.empty(shape, dtype)
     else:
-        out = _block(nbytes)[:nbytes].view(dtype).reshape(shape)
+        block = _block(nbytes + ALIGNMENT)
+        start = -block.ctypes.data % ALIGNMENT
+        out = block[start : start + nbytes].view(dtype).reshape(shape)
     for k in zeros:
         out[k, ...] = 0
     return out

@@ -81,42 +81,43 @@ class Machine:
     gap = 0
 
     def __init__(self, tiling, dtype: str):
-        self.tiling, code = tiling, _products(dtype)
-        self.multiply, self.turn = code.multiply, code.turn
+        self.tiling, self.products = tiling, _products(dtype)
         self.itemsize = np.dtype(dtype).itemsize
 
     def outputs(self, pairs, out):
         """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
         tiles, depth, columns = self.tiling.sizes
-        operands = [(v, (depth, 1), u, (columns, 1)) for v, u in pairs]
-        for part, total in self._blocks((tiles, depth, columns), operands):
+        ways = (depth, 1), (columns, 1)
+        for part, total in self._blocks((tiles, depth, columns), pairs, ways):
             self.finish_outputs(total, out, part)
 
     def images_of(self, pairs, out):
         """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
         tiles, depth, columns = self.tiling.sizes
-        operands = [(d, (columns, 1), u, (1, columns)) for d, u in pairs]
+        ways = (columns, 1), (1, columns)
         grain = tiles // self.tiling.shape[0]  # tiles of one image overlap
         out.fill(0)
-        for part, total in self._blocks((tiles, columns, depth), operands, grain):
+        for part, total in self._blocks((tiles, columns, depth), pairs, ways, grain):
             self.finish_images(total, out, part, grain)
 
     def kernels_of(self, pairs, out):
         """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
         tiles, depth, columns = self.tiling.sizes
-        operands = [(v, (1, depth), d, (columns, 1)) for v, d in pairs]
-        for part, total in self._blocks((depth, tiles, columns), operands):
+        ways = (1, depth), (columns, 1)
+        for part, total in self._blocks((depth, tiles, columns), pairs, ways):
             self.finish_kernels(total, out, part)
 
-    def _blocks(self, sizes, operands, grain: int = 1):
+    def _blocks(self, sizes, pairs, ways, grain: int = 1):
         """Yield ranges of rows of a sum of products, and the sum there as it is stored.
 
         Parameters
         ----------
         sizes : tuple of int
             Rows, depth and columns of each product.
-        operands : list of (left, its distances, right, its distances)
-            Distances of rows and of columns.
+        pairs : list of (left, right)
+            Stored tiles.
+        ways : pair
+            Distances of rows and of columns, in the left operands and in the right ones.
         grain : int
             Ranges are multiples of it.
         """
@@ -124,15 +125,13 @@ class Machine:
         points = self.tiling.points
         most = max(_LEAST, _BLOCK // (points * columns * self.itemsize))
         most = max(1, most // grain) * grain
-        operands = [
-            (left.reshape(-1), left.size // points, left_at, right.reshape(-1),
-             right.size // points, right_at)
-            for left, left_at, right, right_at in operands
-        ]  # fmt: skip
+        distances = (x.size // points for x in pairs[0])
+        flat = tuple((left.reshape(-1), right.reshape(-1)) for left, right in pairs)
+        operands = flat, *zip(distances, ways, strict=True)
         for first in range(0, rows, most):
             last = min(first + most, rows)
             stride = (last - first) * columns + self.gap
-            total = new_buffer((points, stride), operands[0][0].dtype)
+            total = new_buffer((points, stride), flat[0][0].dtype)
             block = first, (last - first, columns, depth), total.reshape(-1), stride
 
             def run(start, stop, block=block):
@@ -144,24 +143,16 @@ class Machine:
 
     def _multiply(self, operands, block, start, stop):
         """Write the sum of the products number start to stop for a block of rows."""
-        first, (m, n, k), total, stride = block
-        flat = m * _FLAT <= n
-        scratch = new_buffer(((stop - start) * m * n,), total.dtype) if flat else None
-        for number, (left, a, (row, column), right, b, (down, across)) in enumerate(operands):
-            left_at = start * a + first * row, a, row, column
-            right_at = start * b, b, down, across
-            rest = stop - start, number == 0
-            if not flat:
-                target = total, (start * stride, stride, n, 1)
-                self.multiply(left, left_at, right, right_at, *target, (m, n, k), *rest)
-                continue
-            # Cᵀ = Bᵀ Aᵀ reads the large operand once, as it lies in memory.
-            left_at = *left_at[:2], column, row
-            right_at = *right_at[:2], across, down
-            target = scratch, (0, m * n, m, 1)
-            self.multiply(right, right_at, left, left_at, *target, (n, m, k), *rest)
-        if flat:
-            self.turn(scratch, n, m, total, start * stride, stride, n, stop - start)
+        pairs, (a, a_at), (b, b_at) = operands
+        first, sizes, total, stride = block
+        left_at = start * a + first * a_at[0], a, *a_at
+        right_at = start * b, b, *b_at
+        target = total, (start * stride, stride, sizes[1], 1), sizes, stop - start
+        if sizes[0] * _FLAT <= sizes[1]:
+            self.products.multiply_flat(pairs, left_at, right_at, *target)
+            return
+        for number, (left, right) in enumerate(pairs):
+            self.products.multiply(left, left_at, right, right_at, *target, number == 0)
 
 
 class OfTiles(Machine):

@@ -232,7 +232,9 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
     c_place, c_next, c_row, _ = c_at
     width = COLUMNS if n > LANES else LANES
     panels = -(-n // width)
-    packed, corner = np.empty(panels * DEPTH * width, T), np.empty(ROWS * width, T)
+    corner = np.empty(ROWS * width, T)
+    memory = np.empty(panels * DEPTH * width + 64 // SIZE, T)  # as NumPy aligns it
+    packed = memory[-memory.ctypes.data % 64 // SIZE :]
     for p in range(count):
         for start in range(0, k, DEPTH):
             depth = min(DEPTH, k - start)
@@ -268,19 +270,36 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
 
 
 @compiled
-def turn(x, rows, columns, out, place, distance, stride, count):
-    """Write the transposes of `count` matrices, which lie one after the other."""
+def turn(x, rows, columns, out, place, stride):
+    """Write the transpose of a matrix."""
     high, wide = rows // LANES * LANES, columns // LANES * LANES
-    for p in range(count):
-        source, target = p * rows * columns, place + p * distance
+    for j in range(0, wide, LANES):
         for i in range(0, high, LANES):
-            for j in range(0, wide, LANES):
-                here = x.ctypes.data + (source + i * columns + j) * SIZE
-                there = out.ctypes.data + (target + j * stride + i) * SIZE
-                transpose(here, columns, there, stride)
-        for i in range(rows):
-            for j in range(wide if i < high else 0, columns):
-                out[target + j * stride + i] = x[source + i * columns + j]
+            here = x.ctypes.data + (i * columns + j) * SIZE
+            transpose(here, columns, out.ctypes.data + (place + j * stride + i) * SIZE, stride)
+    for i in range(rows):
+        for j in range(wide if i < high else 0, columns):
+            out[place + j * stride + i] = x[i * columns + j]
+
+
+@compiled
+def multiply_flat(pairs, a_at, b_at, c, c_at, size, count):
+    """C = Σ A B over pairs (a, b), as the transpose of Σ Bᵀ Aᵀ.
+
+    B, which is much larger than A, is then read once, as it lies in memory.
+    """
+    m, n, k = size
+    a_place, a_next, a_row, a_column = a_at
+    b_place, b_next, b_row, b_column = b_at
+    c_place, c_next, c_row, _ = c_at
+    turned = np.empty(n * m, T)
+    for p in range(count):
+        for number in range(len(pairs)):
+            a, b = pairs[number]
+            left = b_place + p * b_next, 0, b_column, b_row
+            right = a_place + p * a_next, 0, a_column, a_row
+            multiply(b, left, a, right, turned, (0, 0, m, 1), (n, m, k), 1, number == 0)
+        turn(turned, n, m, c, c_place + p * c_next, c_row)
 '''
 
 
