@@ -53,6 +53,13 @@ def new_buffer(shape, dtype, zeros=()):
     return out
 
 
+def empty_like(x, shape):
+    """Return an array of unset memory, of the type and dtype of x."""
+    if type(x) is np.ndarray:
+        return new_buffer(shape, x.dtype)
+    return np.empty_like(x, shape=shape)
+
+
 def _block(nbytes: int):
     """Return a block of memory that no array lies in, of at most twice the size."""
     with _lock:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import mcx
+from mcx.memory import empty_like
 from mcx_nn import elementwise
 from mcx_nn.convolutions import products
 
@@ -224,6 +225,27 @@ def unpick(dy, positions, whole, out):
     """
     out[...] = 0
     out.reshape(-1)[positions] = dy
+
+
+@mcx.register_linear
+def join(vectors):
+    """Concatenate vectors.
+
+    Parameters
+    ----------
+    vectors : list of (n,) arrays
+
+    Returns
+    -------
+    (Σ n,) array
+
+    Examples
+    --------
+    >>> join([np.arange(2.0), np.ones(1)])
+    array([0., 1., 1.])
+    """
+    out = empty_like(vectors[0], (sum(len(vector) for vector in vectors),))
+    return np.concatenate(vectors, out=out)
 
 
 @mcx.register_linear(shape=lambda shape: (*shape[:-2], shape[-1]))

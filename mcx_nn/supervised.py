@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from mcx_nn.combinator import Combinator
+from mcx_nn.primitives import join
 from mcx_nn.shapes import expect_shape
 
 
@@ -57,7 +58,7 @@ class Supervised:
 
     def ravel(self, params):
         """Concatenate a dict of parameters, or of gradients, into one vector of shape (P,)."""
-        return np.concatenate([params[name].reshape(-1) for name in self._slots])
+        return join([params[name].reshape(-1) for name in self._slots])
 
     def unravel(self, w):
         """Return the parameters by name, as views of w.

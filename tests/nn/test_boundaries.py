@@ -114,7 +114,8 @@ mcx, kernels = sys.modules["mcx"], sys.modules["mcx.kernels"]
 mcx.register_linear, mcx.register_bilinear = register_linear, register_bilinear
 mcx.register_analytic = register_analytic
 kernels.cache, kernels.launch = SimpleNamespace(numba_ready=lambda: False), SimpleNamespace(WORK=0)
-sys.modules["mcx.memory"].new_buffer = None
+memory = sys.modules["mcx.memory"]
+memory.new_buffer, memory.empty_like = None, lambda x, shape: np.empty(shape, x.dtype)
 """
 
 
