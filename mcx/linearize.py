@@ -14,6 +14,10 @@ from mcx.table import degree_indices
 from mcx.tree import tree_leaves, tree_map, tree_zip
 
 
+# Directions run together as long as so many times the bytes that the program keeps are no more.
+_BLOCK = 1 << 28
+
+
 class _Output:
     """One array of the result: the slot of its tangent (None if zero) and the shape."""
 
@@ -93,9 +97,16 @@ class Linearized:
         return tree_map(lambda output: output.read(tangents, p), self._outputs)
 
     def _block(self, directions):
-        if is_number(directions) or len(directions) < 2:
+        count = max(1, _BLOCK // max(1, self.nbytes))
+        if is_number(directions) or count == 1 or len(directions) < 2:
             parts = [self._run(p) for p in directions] or [self._run(np.zeros_like(self._x))]
             return tree_zip(lambda *leaves: np.stack(leaves)[: len(directions)], *parts)
+        starts = range(0, len(directions), count)
+        parts = [self._together(directions[start : start + count]) for start in starts]
+        return tree_zip(lambda *leaves: np.concatenate(leaves), *parts) if parts[1:] else parts[0]
+
+    def _together(self, directions):
+        """Return the images of a few directions, as planes of one tangent."""
         # The program is linear: the value plane carries a direction as well as any other.
         factor = fresh_factor(degree_indices(len(directions) - 1, 1))
         result = self._run(Multicomplex(directions.copy(), algebra_of((factor,))))

@@ -42,6 +42,8 @@ def new_buffer(shape, dtype, zeros=()):
     """
     size = math.prod(shape)
     nbytes = size * dtype.itemsize
+    if nbytes > MOST and len(zeros):
+        return np.zeros(shape, dtype)  # pages that no one writes to cost nothing
     if nbytes < SMALLEST or not _KEEPS:
         out = np.empty(shape, dtype)
     else:

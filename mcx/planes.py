@@ -89,10 +89,7 @@ def in_new_buffer(func, first, *others, reverse: bool = False):
 def buffer_like(plane, size: int, zeros: bool = False, dtype=None):
     """Return a new buffer whose planes have the shape and memory layout of the given one."""
     if type(plane) is np.ndarray and plane.flags.c_contiguous:
-        out = new_buffer((size, *plane.shape), np.dtype(dtype or plane.dtype))
-        if zeros:
-            out.fill(0)
-        return out
+        return new_buffer((size, *plane.shape), np.dtype(dtype or plane.dtype), range(size * zeros))
     make = np.zeros_like if zeros else np.empty_like
     if plane.ndim < 2 or plane.flags.c_contiguous:
         return make(plane, shape=(size, *plane.shape), dtype=dtype)

@@ -115,6 +115,10 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
+    def output(self, params: Mapping[str, Array], x: Array, context: Mapping[str, Any]) -> Array:
+        """Return y alone, see `forward`: nothing is kept for a backward pass."""
+        return self.forward(params, x, context)[0]
+
     def update_state(
         self, params: Mapping[str, Array], x: Array, context: Mapping[str, Any]
     ) -> dict[str, Array]:

@@ -77,6 +77,13 @@ class Sequential(Combinator):
             yield step
             x, constant = step.y, constant and not own_params
 
+    def output(self, params, x, context):
+        """Return the output of the last layer; what the others kept is freed on the way."""
+        y = x
+        for step in self.steps(params, x, context):
+            y = step.y
+        return y
+
     def forward(self, params, x, context):
         """Return the output of the last layer and the backward of them all; see `Layer.forward`."""
         y, backwards = x, {}

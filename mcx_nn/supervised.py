@@ -73,12 +73,12 @@ class Supervised:
 
     def predict(self, w, x):
         """Return the output of the model for inputs x of shape (B, ...), as after training."""
-        return self.model.forward(self.unravel(w), x, self._context(w, x, train=False))[0]
+        return self.model.output(self.unravel(w), x, self._context(w, x, train=False))
 
     def value(self, w, batch):
         """Return the loss on a batch (X, y)."""
         x, y = batch
-        output, _ = self.model.forward(self.unravel(w), x, self._context(w, x, train=True))
+        output = self.model.output(self.unravel(w), x, self._context(w, x, train=True))
         return self.loss(output, y)[0]
 
     def value_and_grad(self, w, batch):
@@ -123,7 +123,7 @@ class Supervised:
         name = _first_nonfinite(self.model, params, x, context, "")
         if name is not None:
             return name
-        output, _ = self.model.forward(params, x, context)
+        output = self.model.output(params, x, context)
         if not np.isfinite(output).all():  # of finite parts
             return type(self.model).__name__
         return None if np.isfinite(self.loss(output, y)[0]) else "loss"

@@ -26,6 +26,9 @@ from mcx.verbs.base import (
 from mcx.verbs.elementwise import DIFFERENCE, SUM
 
 
+_LARGE = 1 << 20  # bytes from which on a kernel should not copy an operand to broadcast it
+
+
 class Linear(Rule):
     """Linear in its operands together: the function itself, plane by plane; views stay views."""
 
@@ -170,7 +173,24 @@ class Sum(Rule):
             return self._with_plain(lambda a, b: func(b, a), y, x, self.sign)
         if x.algebra is y.algebra and x.live == y.live:
             return on_live_rows(func, x, y)
+        if x.algebra is y.algebra and x.shape != y.shape and x.nbytes + y.nbytes > _LARGE:
+            return self._broadcast(func, x, y)
         return (SUM if self.sign > 0 else DIFFERENCE)(x, y)
+
+    def _broadcast(self, func, x, y):
+        """Return the result plane by plane, where a kernel would spread an operand in memory."""
+        algebra, live = x.algebra, x.live | y.live
+        first = func(x._planes[0, ...], y._planes[0, ...])
+        out = buffer_like(first, algebra.size, zeros=live != algebra.full)
+        out[0, ...] = first
+        for k in planes_in(live)[1:]:
+            if not y.live >> k & 1:
+                out[k, ...] = x._planes[k, ...]
+            elif x.live >> k & 1:
+                func(x._planes[k, ...], y._planes[k, ...], out=out[k, ...])
+            else:
+                out[k, ...] = y._planes[k, ...] if self.sign > 0 else -y._planes[k, ...]
+        return Multicomplex(out, algebra, supported(live, algebra))
 
     def into(self, func, args, kwargs, target):
         x, y = args

@@ -81,7 +81,7 @@ class Entry:
     def start(self):
         """Make the first calls, more of quick ones, and return the result in our layout."""
         result = self.run()
-        for limit in (3.0, 0.3, 0.3, 0.3):
+        for limit in (10.0, 0.3, 0.3, 0.3):
             if self.seconds < limit:
                 result = self.run()
         return self.convert(result)
@@ -167,11 +167,8 @@ class Contest:
     def behind(self) -> set[str]:
         """Name the ways that need not be tried at a larger batch."""
         limit = BEHIND * self.fastest.seconds
-        return (
-            self.skipped
-            | self.failed
-            | {entry.name for entry in self.theirs if entry.seconds > limit}
-        )
+        slow = {entry.name for entry in self.theirs if entry.seconds > limit}
+        return self.skipped | self.failed | slow
 
     def rows(self, seconds: float) -> list[list]:
         """Return the rows of the table, given the time of the bare products."""

@@ -34,6 +34,18 @@ OPERATIONS = {
 }
 
 
+def norm_in_steps(F, x, take):
+    """Normalise as F.batch_norm does."""
+    axes, ones = [0, *range(2, x.ndim)], [1] * (x.ndim - 2)
+    scale, shift = take().reshape(-1, *ones), take().reshape(-1, *ones)
+    centred = x - x.mean(axes, keepdim=True)
+    return centred * (centred.square().mean(axes, keepdim=True) + 1e-5).rsqrt() * scale + shift
+
+
+# For nested forward mode: PyTorch 2.13 is 0.4 % off the p'Hp of VGG-11 with F.batch_norm.
+IN_STEPS = {**OPERATIONS, "norm": norm_in_steps}
+
+
 def vgg(blocks: list[int], norm: list[str]) -> list[str]:
     """Return the operations of a VGG network: so many convolutions before each pooling."""
     unit = ["conv 3x3", *norm, "elu"]
@@ -151,11 +163,11 @@ class Torch:
             return self.torch.asarray(np.array(array, order="C"))
         return self.torch.asarray(np.array(np.moveaxis(array, -3, -1), order="C")).movedim(-1, -3)
 
-    def loss(self, params):
+    def loss(self, params, operations=OPERATIONS):
         """Return the loss at the parameters."""
         F, x, take = self.torch.nn.functional, self.x, iter(params).__next__
         for operation in self.case.network.operations:
-            x = OPERATIONS[operation](F, x, take)
+            x = operations[operation](F, x, take)
         if self.case.network.reconstructs:
             # F.binary_cross_entropy_with_logits takes the same time, but what torch.func.linearize
             # makes of it (2.13) returns other numbers from its second call on.

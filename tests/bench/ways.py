@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench.networks import DIRECTIONS, Torch  # before NumPy
+from tests.bench.networks import DIRECTIONS, IN_STEPS, Torch  # before NumPy
 
 import numpy as np  # isort: skip
 
@@ -117,7 +117,7 @@ def jvp_of_jvp(side):
     jvp, p = side.torch.func.jvp, side.p
 
     def slope(params):
-        return jvp(side.loss, (params,), (p,))[1]
+        return jvp(partial(side.loss, operations=IN_STEPS), (params,), (p,))[1]
 
     return lambda: jvp(slope, (side.values,), (p,))[1]
 
