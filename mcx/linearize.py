@@ -13,7 +13,6 @@ from mcx.seeding import as_direction, as_point, coefficients_from
 from mcx.table import degree_indices
 from mcx.tree import tree_leaves, tree_map, tree_zip
 
-
 # Directions run together as long as so many times the bytes that the program keeps are no more.
 _BLOCK = 1 << 28
 

@@ -88,13 +88,13 @@ class Conv2d(Layer):
     def output_shape(self, shape):
         """Return (OH, OW, O); see `Layer.output_shape`."""
         expect_extents(self, "one sample", shape, ("H", "W", self.channels))
-        return self._tiling((1, *shape)).output_shape[1:]
+        return self.tiling((1, *shape)).output_shape[1:]
 
     def forward(self, params, x, context):
         """Return the convolved images (B, OH, OW, O) and the backward; see `Layer.forward`."""
         expect_parameters(self, params)
         expect_shape(self, "x", x, ("B", "H", "W", self.channels))
-        tiling = self._tiling(x.shape)
+        tiling = self.tiling(x.shape)
         images, kernels = image_tiles(x, tiling), kernel_tiles(params["weight"], tiling)
 
         def backward(dy):
@@ -107,8 +107,8 @@ class Conv2d(Layer):
 
         return outputs_of_tiles(images, kernels, tiling) + params["bias"], backward
 
-    def _tiling(self, shape):
-        """Return the plan for x of a shape; raise where the kernel does not fit into it."""
+    def tiling(self, shape):
+        """Return the plan for x of shape (B, H, W, C); raise where the kernel does not fit in."""
         geometry = [pair(n) for n in (self.kernel, self.stride, self.padding, self.dilation)]
         tiling = tiling_of(tuple(shape), self.filters, *geometry, self.groups)
         if min(tiling.output_shape[1:3]) < 1:

@@ -129,10 +129,8 @@ class Objective:
         return loss, gradient, HessianProduct(lin, lambda times: self._count("hvp", batch, times))
 
     def hvp(self, w, batch, p):
-        """Return Hp by one evaluation of the gradient at w + h i p (equation 10 of Shen et al.)."""
-        self._count("linearize", batch)
-        self._count("hvp", batch)
-        return mcx.csdd(lambda v: self._value_and_grad(v, batch)[1], w, p)[1]
+        """Return Hp, once; `linearize` is for several products at the same w."""
+        return self.linearize(w, batch)[2](p)
 
     def curvature(self, w, batch, p) -> float:
         """Return pᵀHp by one evaluation of the loss (equation 11 of Shen et al.)."""

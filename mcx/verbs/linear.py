@@ -25,7 +25,6 @@ from mcx.verbs.base import (
 )
 from mcx.verbs.elementwise import DIFFERENCE, SUM
 
-
 _LARGE = 1 << 20  # bytes from which on a kernel should not copy an operand to broadcast it
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 
@@ -71,6 +72,8 @@ def register_analytic(series, traced: bool = True):
                 )
             return terms
 
+        # Kernels are named after it, in source and files; messages have the qualified name.
+        into.__name__ = re.sub(r"\W", "_", into.__name__, flags=re.ASCII)[:60]
         return primitive(into, _OfOne(checked, compiled=(program.composition,) * traced))
 
     return decorate
