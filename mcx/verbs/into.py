@@ -151,4 +151,4 @@ def _pair(x, y, rows, sign: int):
     """Return the planes of two operands (numbers or plain) that make one term of a product."""
     rows = iter(rows)
     x, y = (n._planes[next(rows), ...] if is_number(n) else n for n in (x, y))
-    return (x if sign > 0 else -x), y
+    return (x if sign > 0 else (-x)[...]), y  # an array, of no dimensions too

@@ -6,6 +6,7 @@ from mcx_nn.convolutions.tiling import Tiling
 
 _FIXED = {"winograd2": WINOGRAD2, "winograd4": WINOGRAD4}
 _NAMES = ("auto", "direct", *_FIXED)
+_MANY = 64  # images of 4×4 pixels from which on kernels are read often enough
 _MOST_DIRECT = 16  # channels up to which transforms cost more than they save
 
 _chosen = "auto"
@@ -20,7 +21,7 @@ def set_convolution(name: str) -> None:
         winograd2 and winograd4 are F(2×2, 3×3) and F(4×4, 3×3): 2.25 and 4 times fewer products
         than direct. Relative rounding errors of F(4×4) are 1 to 3·10⁻⁶ in float32, of the others
         3 to 5·10⁻⁷. "auto", the default, takes what is fastest: F(4×4) for images of more than 4×4
-        pixels and for large batches of these, F(2×2) for small ones, a two-dimensional Karatsuba
+        pixels and for large batches of these, F(4×2) for small ones, a two-dimensional Karatsuba
         scheme for 2×2 pixels, direct for few channels.
 
     Raises
@@ -58,10 +59,20 @@ def tiling_of(shape, filters: int, kernel, stride, padding, dilation, groups: in
     if not plain or _chosen == "direct":
         return direct
     if _chosen != "auto":
-        return Tiling(_FIXED[_chosen], shape, filters, padding)
-    if min(shape[3], filters) < _MOST_DIRECT:
+        down = across = _FIXED[_chosen]
+    elif min(shape[3], filters) < _MOST_DIRECT:
         return direct
-    if shape[1:3] == (2, 2) and padding == (1, 1):
-        return Tiling(KARATSUBA, shape, filters, padding)
-    small = max(direct.grid) <= 4 and shape[0] < 64
-    return Tiling(WINOGRAD2 if small else WINOGRAD4, shape, filters, padding)
+    else:
+        down, across = _fastest(shape[0], direct.grid, padding)
+    return Tiling(down, across, shape, filters, padding)
+
+
+def _fastest(batch: int, grid, padding):
+    """Return the algorithms in height and width for outputs of a grid."""
+    if grid == (2, 2) and padding == (1, 1):
+        return KARATSUBA, KARATSUBA
+    if max(grid) <= 2:
+        return WINOGRAD2, WINOGRAD2
+    if max(grid) <= 4 and batch < _MANY:
+        return WINOGRAD4, WINOGRAD2  # as a compromise: larger tiles, but more kernels to read
+    return WINOGRAD4, WINOGRAD4

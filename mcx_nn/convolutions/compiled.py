@@ -61,8 +61,8 @@ def _register() -> int:
 
 
 @lru_cache(maxsize=16)
-def _transforms(algorithm, dtype: str):
-    return cache.loaded(algorithm.name, transforms_source(algorithm, dtype))
+def _transforms(down, across, dtype: str):
+    return cache.loaded(f"{down.name}_{across.name}", transforms_source(down, across, dtype))
 
 
 @lru_cache(maxsize=2)
@@ -162,7 +162,7 @@ class OfTiles(Machine):
 
     def __init__(self, tiling, dtype: str):
         super().__init__(tiling, dtype)
-        self.code = _transforms(tiling.algorithm, dtype)
+        self.code = _transforms(tiling.down, tiling.across, dtype)
         self.of_images = tiling.shape[1:], (*tiling.grid, *tiling.start)
         self.of_outputs = tiling.output_shape[1:], (*tiling.grid, 0, 0)
 

@@ -1,6 +1,6 @@
-"""Printer of the transforms of an algorithm as Numba code.
+"""Printer of the transforms of tiles as Numba code.
 
-A transform takes a×a blocks, each some channels of one place in a tile, to c×c blocks: columns
+A transform takes a×b blocks, each some channels of one place in a tile, to c×d blocks: columns
 first, then rows. The blocks lie in scratch memory at constant distances, so that every line of the
 one-dimensional transform is a vector instruction; only loading and storing knows about images.
 """
@@ -68,12 +68,12 @@ def {name}(x, out, image, place, stride, origin, first, last):
     """{doc}"""
     height, width, channels = image
     down, across, top, left = place
-    s = np.zeros({a} * {a} * L, T)
-    h = np.zeros({c} * {a} * L, T)
-    r = np.zeros({c} * {c} * L, T)
+    s = np.zeros({a} * {b} * L, T)
+    h = np.zeros({c} * {b} * L, T)
+    r = np.zeros({c} * {d} * L, T)
     for tile in range(first, last):
         number, rest = tile // (down * across), tile % (down * across)
-        row, column = rest // across * {step} + top, rest % across * {step} + left
+        row, column = rest // across * {rise} + top, rest % across * {step} + left
         for channel in range(0, channels, L):
             size = min(L, channels - channel)
 {load}
@@ -86,20 +86,20 @@ _OF_KERNELS = '''
 @compiled
 def {name}(x, out, count, stride, origin, first, last):
     """{doc}"""
-    s = np.zeros({a} * {a} * L, T)
-    h = np.zeros({c} * {a} * L, T)
-    r = np.zeros({c} * {c} * L, T)
+    s = np.zeros({a} * {b} * L, T)
+    h = np.zeros({c} * {b} * L, T)
+    r = np.zeros({c} * {d} * L, T)
     for begin in range(first, last, L):
         size = min(L, last - begin)
-        for i in range({a} * {a}):
+        for i in range({a} * {b}):
             load(x, i * {source}, s, i, size)
 {passes}
-        for i in range({c} * {c}):
+        for i in range({c} * {d}):
             store(out, i * {target}, r, i, size)
 '''
 
 _PIXELS = """\
-            for i in range({n}):
+            for i in range({m}):
                 for j in range({n}):
                     y, z = row + i, column + j
                     if 0 <= y < height and 0 <= z < width:
@@ -109,67 +109,73 @@ _OUTSIDE = """
                     else:
                         clear(s, i * {n} + j)"""
 _POINTS = """\
-            for i in range({n} * {n}):
+            for i in range({m} * {n}):
                 at = i * stride + (tile - origin) * channels + channel
                 {inside}"""
 
 
-def transforms_source(algorithm: Algorithm, dtype: str) -> str:
-    """Return the source of the six transforms of an algorithm for float32 or float64."""
-    parts = [_HEADER.format(name=algorithm.name, dtype=dtype, lanes=_LANES)]
-    for name, rows, loads_pixels, verb in (
-        ("images", algorithm.images, True, "store"),
-        ("images_transposed", transposed(algorithm.images), False, "add"),
-        ("outputs", algorithm.outputs, False, "store"),
-        ("outputs_transposed", transposed(algorithm.outputs), True, "store"),
+def transforms_source(down: Algorithm, across: Algorithm, dtype: str) -> str:
+    """Return the source of the six transforms of tiles for float32 or float64."""
+    steps = down.step, across.step
+    name = f"{down.name} x {across.name}"
+    parts = [_HEADER.format(name=name, dtype=dtype, lanes=_LANES)]
+    images = down.images, across.images
+    outputs = down.outputs, across.outputs
+    kernels = down.kernels, across.kernels
+    for name, matrices, loads_pixels, verb in (
+        ("images", images, True, "store"),
+        ("images_transposed", map(transposed, images), False, "add"),
+        ("outputs", outputs, False, "store"),
+        ("outputs_transposed", map(transposed, outputs), True, "store"),
     ):
-        parts.append(_of_tiles(name, rows, algorithm.step, loads_pixels, verb))
+        parts.append(_of_tiles(name, *matrices, steps, loads_pixels, verb))
     taps, points = "count + begin", "stride + begin - origin"
-    parts.append(_of_kernels("kernels", algorithm.kernels, taps, points))
-    back = transposed(algorithm.kernels)
-    parts.append(_of_kernels("kernels_transposed", back, points, taps))
+    parts.append(_of_kernels("kernels", *kernels, taps, points))
+    back = map(transposed, kernels)
+    parts.append(_of_kernels("kernels_transposed", *back, points, taps))
     return "".join(parts)
 
 
-def _of_tiles(name, rows, step, loads_pixels, verb):
-    c, a = len(rows), len(rows[0])
+def _extents(down, across):
+    """Return the numbers of blocks before (a, b) and after (c, d) a transform."""
+    return {"a": len(down[0]), "b": len(across[0]), "c": len(down), "d": len(across)}
+
+
+def _of_tiles(name, down, across, steps, loads_pixels, verb):
+    n = _extents(down, across)
     if loads_pixels:
-        inside = f"load(x, at, s, i * {a} + j, size)"
-        load = _PIXELS.format(n=a, inside=inside, outside=_OUTSIDE.format(n=a))
-        store = _POINTS.format(n=c, inside=f"{verb}(out, at, r, i, size)")
+        inside = f"load(x, at, s, i * {n['b']} + j, size)"
+        outside = _OUTSIDE.format(n=n["b"])
+        load = _PIXELS.format(m=n["a"], n=n["b"], inside=inside, outside=outside)
+        store = _POINTS.format(m=n["c"], n=n["d"], inside=f"{verb}(out, at, r, i, size)")
     else:
-        load = _POINTS.format(n=a, inside="load(x, at, s, i, size)")
-        inside = f"{verb}(out, at, r, i * {c} + j, size)"
-        store = _PIXELS.format(n=c, inside=inside, outside="")
-    doc = f"Transform tiles from {a}x{a} to {c}x{c} blocks."
-    passes = _passes(rows, 12)
-    return _OF_TILES.format(
-        name=name, doc=doc, a=a, c=c, step=step, load=load, passes=passes, store=store
-    )
+        load = _POINTS.format(m=n["a"], n=n["b"], inside="load(x, at, s, i, size)")
+        inside = f"{verb}(out, at, r, i * {n['d']} + j, size)"
+        store = _PIXELS.format(m=n["c"], n=n["d"], inside=inside, outside="")
+    doc = "Transform tiles from {a}x{b} to {c}x{d} blocks.".format(**n)
+    words = {"name": name, "doc": doc, "load": load, "store": store, "rise": steps[0]}
+    return _OF_TILES.format(**n, **words, step=steps[1], passes=_passes(down, across, 12))
 
 
-def _of_kernels(name, rows, source, target):
-    c, a = len(rows), len(rows[0])
-    doc = f"Transform pairs of channels from {a}x{a} to {c}x{c} blocks."
-    passes = _passes(rows, 8)
-    return _OF_KERNELS.format(
-        name=name, doc=doc, a=a, c=c, source=source, target=target, passes=passes
-    )
+def _of_kernels(name, down, across, source, target):
+    n = _extents(down, across)
+    doc = "Transform pairs of channels from {a}x{b} to {c}x{d} blocks.".format(**n)
+    words = {"name": name, "doc": doc, "source": source, "target": target}
+    return _OF_KERNELS.format(**n, **words, passes=_passes(down, across, 8))
 
 
-def _passes(rows, indent: int) -> str:
-    """Return the loops that apply a matrix to the columns of the blocks s, then to the rows."""
-    c, a = len(rows), len(rows[0])
-    body = one_dimensional(rows)
-    lines = [f"for b in range(U({a})):", "    for k in range(U(L)):", "        at = b * U(L) + k"]
-    lines += [f"        x{i} = s[at + U({i * a} * L)]" for i in range(a)]
-    lines += [f"        {line}" for line in body]
-    lines += [f"        h[at + U({o * a} * L)] = y{o}" for o in range(c)]
-    lines += [f"for b in range(U({c})):", "    for k in range(U(L)):"]
-    lines += [f"        at, to = b * U({a} * L) + k, b * U({c} * L) + k"]
-    lines += [f"        x{j} = h[at + U({j} * L)]" for j in range(a)]
-    lines += [f"        {line}" for line in body]
-    lines += [f"        r[to + U({j} * L)] = y{j}" for j in range(c)]
+def _passes(down, across, indent: int) -> str:
+    """Return the loops that apply matrices to the columns of the blocks s, then to the rows."""
+    a, b, c, d = _extents(down, across).values()
+    lines = [f"for b in range(U({b})):", "    for k in range(U(L)):", "        at = b * U(L) + k"]
+    lines += [f"        x{i} = s[at + U({i * b} * L)]" for i in range(a)]
+    lines += [f"        {line}" for line in one_dimensional(down)]
+    lines += [f"        h[at + U({o * b} * L)] = y{o}" for o in range(c)]
+    lines += [f"for o in range(U({c})):", "    for k in range(U(L)):"]
+    lines += [f"        at, to = o * U({b} * L) + k, o * U({d} * L) + k"]
+    lines += [f"        x{j} = h[at + U({j} * L)]" for j in range(b)]
+    lines += [f"        {line}" for line in one_dimensional(across)]
+    lines += [f"        r[to + U({j} * L)] = y{j}" for j in range(d)]
     return "\n".join(" " * indent + line for line in lines)
 
 

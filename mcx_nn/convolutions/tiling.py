@@ -21,11 +21,12 @@ GAP = 48
 
 @dataclass(frozen=True)
 class Tiling:
-    """A convolution of given shape by a bilinear algorithm, stride 1.
+    """A convolution of given shape by bilinear algorithms, stride 1.
 
     Attributes
     ----------
-    algorithm : Algorithm
+    down, across : Algorithm
+        The algorithms in height and in width.
     shape : tuple of int
         (B, H, W, C) of the images.
     filters : int
@@ -34,7 +35,8 @@ class Tiling:
         Zeros above and to the left of the images; below and to the right as many.
     """
 
-    algorithm: Algorithm
+    down: Algorithm
+    across: Algorithm
     shape: tuple[int, int, int, int]
     filters: int
     padding: tuple[int, int]
@@ -44,7 +46,7 @@ class Tiling:
     @property
     def points(self) -> int:
         """P, the products of one tile."""
-        return self.algorithm.points**2
+        return self.down.points * self.across.points
 
     @property
     def output_shape(self):
@@ -54,11 +56,15 @@ class Tiling:
         return batch, height + 2 * top - 2, width + 2 * left - 2, self.filters
 
     @property
+    def steps(self):
+        """Extents of a tile of outputs."""
+        return self.down.step, self.across.step
+
+    @property
     def grid(self):
         """Number of tiles in height and in width of one image."""
-        _, height, width, _ = self.output_shape
-        step = self.algorithm.step
-        return -(-height // step), -(-width // step)
+        extents = self.output_shape[1:3]
+        return tuple(-(-n // step) for n, step in zip(extents, self.steps, strict=True))
 
     @property
     def tiles(self) -> int:
@@ -74,7 +80,7 @@ class Tiling:
     @property
     def start(self):
         """Row and column of the image on which the first tile begins: 0 or less."""
-        return tuple(1 - self.algorithm.before - padding for padding in self.padding)
+        return 1 - self.down.before - self.padding[0], 1 - self.across.before - self.padding[1]
 
     def stored(self, rows: int, columns: int):
         """Return the shape in which P matrices of the given shape are stored."""
@@ -116,88 +122,94 @@ class Tiling:
 
     def images(self, x, out):
         """V = Bᵀ x B for every tile of x."""
-        (top, left), (down, across), step = self.start, self.grid, self.algorithm.step
-        size = self.algorithm.inputs
-        rows, columns = (down - 1) * step + size, (across - 1) * step + size
+        (top, left), (rise, step) = self.start, self.steps
         batch, height, width, channels = self.shape
-        padded = np.zeros_like(x, shape=(batch, rows, columns, channels))
+        padded = np.zeros_like(x, shape=(batch, *self._reach(), channels))
         padded[:, -top : height - top, -left : width - left] = x
-        across_parts = [padded[:, :, j : j + step * across : step] for j in range(size)]
-        tiles = self.as_images(out).reshape(
-            self.algorithm.points, self.algorithm.points, batch, down, across, channels
-        )
-        for q, part in enumerate(combined(self.algorithm.images, across_parts)):
-            down_parts = [part[:, i : i + step * down : step] for i in range(size)]
-            for p, tile in enumerate(combined(self.algorithm.images, down_parts)):
+        tiles = self._split(self.as_images(out), channels)
+        down, across = self.grid
+        columns = [padded[:, :, j : j + step * across : step] for j in range(self.across.inputs)]
+        for q, part in enumerate(combined(self.across.images, columns)):
+            rows = [part[:, i : i + rise * down : rise] for i in range(self.down.inputs)]
+            for p, tile in enumerate(combined(self.down.images, rows)):
                 tiles[p, q] = tile
 
     def images_transposed(self, tiles, out):
         """Add B V Bᵀ of every tile to its place in x."""
-        (top, left), (down, across), step = self.start, self.grid, self.algorithm.step
-        size, back = self.algorithm.inputs, transposed(self.algorithm.images)
-        rows, columns = (down - 1) * step + size, (across - 1) * step + size
+        (top, left), (rise, step), (down, across) = self.start, self.steps, self.grid
         batch, height, width, channels = self.shape
-        padded = np.zeros_like(tiles, shape=(batch, rows, columns, channels))
-        parts = self._by_point(tiles, channels)
-        for i, row in enumerate(zip(*(combined(back, column) for column in parts), strict=True)):
-            for j, part in enumerate(combined(back, row)):
-                padded[:, i : i + step * down : step, j : j + step * across : step] += part
+        padded = np.zeros_like(tiles, shape=(batch, *self._reach(), channels))
+        split = self._split(self.as_images(tiles), channels)
+        blocks = self._both(split, self.down.images, self.across.images)
+        for i, row in enumerate(blocks):
+            for j, part in enumerate(row):
+                padded[:, i : i + rise * down : rise, j : j + step * across : step] += part
         out[...] = padded[:, -top : height - top, -left : width - left]
+
+    def _reach(self):
+        """Return the height and width of images with the zeros that their tiles cover."""
+        return tuple(
+            (count - 1) * algorithm.step + algorithm.inputs
+            for count, algorithm in zip(self.grid, (self.down, self.across), strict=True)
+        )
 
     # ----- outputs
 
     def outputs(self, tiles, out):
         """Y = Aᵀ M A for every tile of products M (P, T, O)."""
-        (down, across), step = self.grid, self.algorithm.step
+        (rise, step), (down, across) = self.steps, self.grid
         batch, height, width, filters = self.output_shape
-        padded = np.zeros_like(tiles, shape=(batch, down * step, across * step, filters))
-        parts = self._by_point(tiles, filters)
-        rows = zip(*(combined(self.algorithm.outputs, column) for column in parts), strict=True)
-        for i, row in enumerate(rows):
-            for j, part in enumerate(combined(self.algorithm.outputs, row)):
-                padded[:, i::step, j::step] = part
+        padded = np.zeros_like(tiles, shape=(batch, down * rise, across * step, filters))
+        split = self._split(self.as_outputs(tiles), filters)
+        back = transposed(self.down.outputs), transposed(self.across.outputs)
+        for i, row in enumerate(self._both(split, *back)):
+            for j, part in enumerate(row):
+                padded[:, i::rise, j::step] = part
         out[...] = padded[:, :height, :width]
 
     def outputs_transposed(self, y, out):
         """D = A y Aᵀ for every tile of y."""
-        (down, across), step = self.grid, self.algorithm.step
+        (rise, step), (down, across) = self.steps, self.grid
         batch, height, width, filters = self.output_shape
-        points, back = self.algorithm.points, transposed(self.algorithm.outputs)
-        padded = np.zeros_like(y, shape=(batch, down * step, across * step, filters))
+        padded = np.zeros_like(y, shape=(batch, down * rise, across * step, filters))
         padded[:, :height, :width] = y
-        tiles = self.as_outputs(out).reshape(points, points, batch, down, across, filters)
-        across_parts = [padded[:, :, j::step] for j in range(step)]
-        for q, part in enumerate(combined(back, across_parts)):
-            for p, tile in enumerate(combined(back, [part[:, i::step] for i in range(step)])):
+        tiles = self._split(self.as_outputs(out), filters)
+        columns = [padded[:, :, j::step] for j in range(step)]
+        for q, part in enumerate(combined(transposed(self.across.outputs), columns)):
+            rows = [part[:, i::rise] for i in range(rise)]
+            for p, tile in enumerate(combined(transposed(self.down.outputs), rows)):
                 tiles[p, q] = tile
 
     # ----- kernels
 
     def kernels(self, w, out):
         """U = G w Gᵀ for every pair of channels."""
-        points = self.algorithm.points
         tiles = self.as_kernels(out)
-        columns = combined(self.algorithm.kernels, [w[:, j] for j in range(3)])
+        columns = combined(self.across.kernels, [w[:, j] for j in range(3)])
         for q, column in enumerate(columns):
-            for p, tile in enumerate(combined(self.algorithm.kernels, list(column))):
-                tiles[p * points + q] = tile
+            for p, tile in enumerate(combined(self.down.kernels, list(column))):
+                tiles[p * self.across.points + q] = tile
 
     def kernels_transposed(self, tiles, out):
         """W = Gᵀ U G for every pair of channels."""
-        points, back = self.algorithm.points, transposed(self.algorithm.kernels)
         tiles = self.as_kernels(tiles)
-        columns = [combined(back, [tiles[p * points + q] for p in range(points)])
-                   for q in range(points)]  # fmt: skip
-        for i, row in enumerate(zip(*columns, strict=True)):
-            for j, part in enumerate(combined(back, row)):
+        split = tiles.reshape(self.down.points, self.across.points, *tiles.shape[1:])
+        for i, row in enumerate(self._both(split, self.down.kernels, self.across.kernels)):
+            for j, part in enumerate(row):
                 out[i, j] = part
 
-    def _by_point(self, tiles, channels: int):
-        """Return the tiles as images of tiles, [q][p] for the point (p, q)."""
-        points = self.algorithm.points
-        shape = (points, points, self.shape[0], *self.grid, channels)
-        split = matrices(tiles, self.tiles, channels).reshape(shape)
-        return [[split[p, q] for p in range(points)] for q in range(points)]
+    def _split(self, tiles, channels: int):
+        """Return matrices of tiles as images of tiles, one for every point (p, q)."""
+        points = self.down.points, self.across.points
+        return tiles.reshape(*points, self.shape[0], *self.grid, channels)
+
+    def _both(self, split, down, across):
+        """Return Σ_pq down[p][i] across[q][j] split[p, q] as [i][j]."""
+        columns = [
+            combined(transposed(down), [split[p, q] for p in range(self.down.points)])
+            for q in range(self.across.points)
+        ]
+        return [combined(transposed(across), row) for row in zip(*columns, strict=True)]
 
 
 def matrices(stored, rows: int, columns: int):

@@ -184,6 +184,19 @@ class TestDerivatives:
         expected = {k: first.get(k, 0) + second.get(k, 0) for k in first.keys() | second.keys()}
         assert_coefficients(as_number(got), {k: c for k, c in expected.items() if np.any(c)})
 
+    def test_planes_in_one_of_the_two_terms(self, points):
+        x, p, *others = points
+        u = mcx.perturb(*others)
+        for f, expected in (
+            (lambda x: correlated(x + u, x[:3], 1), correlated(u, p[:3], 1)),
+            (lambda x: correlated(x, (x + u)[:3], 1), correlated(p, u[:3], 1)),
+        ):
+            calls.clear()
+            got = mcx.linearize(f, x)[1](p)
+            assert sorted(calls)[-2:] == [(1, (4,)), (2, (4,))]
+            expected = expected + correlated(p, x[:3], 1) + correlated(x, p[:3], 1)
+            assert_equal_numbers(got, expected)
+
     def test_a_block_among_numbers(self, points):
         x, *directions = points
         u = mcx.perturb(points[1], points[2])

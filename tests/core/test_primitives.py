@@ -307,6 +307,19 @@ class TestBilinear:
             assert_coefficients(times(u, v), product(np.multiply, u, v))
         assert dot(x.value, y.value) == np.dot(x.value, y.value)
 
+    def test_planes_of_no_dimensions_are_arrays(self, rng):
+        kinds = set()
+
+        @mcx.register_bilinear(shape=lambda x, y: ())
+        def noted(pairs, out):
+            kinds.update(type(n) for n in (*sum(pairs, ()), out))
+            out[...] = sum(x * y for x, y in pairs)
+
+        for algebra in (ALGEBRAS["order 2"], ALGEBRAS["exact 2"]):
+            u, v = (number(rng, algebra, ()) for _ in range(2))
+            assert_coefficients(noted(u, v), product(np.multiply, u, v))
+        assert kinds == {np.ndarray}
+
     @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
     def test_no_elements(self, shape, rng):
         x, y = (number(rng, ALGEBRAS["order 2"], shape, mask) for mask in (0b0011, 0b0101))

@@ -19,12 +19,12 @@ from tests.standin import StandIn
 
 ALGORITHMS = (WINOGRAD2, WINOGRAD4, KARATSUBA)
 TILINGS = [
-    Tiling(WINOGRAD2, (2, 5, 7, 3), 4, (1, 1)),
-    Tiling(WINOGRAD2, (1, 3, 4, 2), 5, (2, 0)),
-    Tiling(WINOGRAD4, (2, 9, 6, 3), 4, (1, 0)),
-    Tiling(WINOGRAD4, (1, 4, 4, 70), 33, (1, 1)),
-    Tiling(WINOGRAD4, (3, 3, 3, 2), 2, (0, 0)),
-    Tiling(KARATSUBA, (3, 2, 2, 17), 40, (1, 1)),
+    Tiling(WINOGRAD2, WINOGRAD2, (2, 5, 7, 3), 4, (1, 1)),
+    Tiling(WINOGRAD2, WINOGRAD2, (1, 3, 4, 2), 5, (2, 0)),
+    Tiling(WINOGRAD4, WINOGRAD4, (2, 9, 6, 3), 4, (1, 0)),
+    Tiling(WINOGRAD4, WINOGRAD2, (1, 4, 4, 70), 33, (1, 1)),
+    Tiling(WINOGRAD2, WINOGRAD4, (3, 3, 3, 2), 2, (0, 0)),
+    Tiling(KARATSUBA, KARATSUBA, (3, 2, 2, 17), 40, (1, 1)),
     Direct((3, 5, 7, 6), 8, (3, 2), (2, 1), (1, 2), (1, 2), 2),
     Direct((2, 6, 5, 4), 4, (2, 2), (1, 1), (0, 0), (2, 1), 4),
     Direct((2, 6, 5, 3), 5, (5, 3), (1, 1), (2, 1), (1, 1), 1),
@@ -166,7 +166,7 @@ def test_sums_of_products(tiling, way, request):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_blocks_and_threads(machine_code, monkeypatch, threads):
     """Many small blocks, on several threads, give what one block gives."""
-    tiling = Tiling(WINOGRAD4, (9, 10, 9, 40), 37, (1, 1))
+    tiling = Tiling(WINOGRAD4, WINOGRAD2, (9, 10, 9, 40), 37, (1, 1))
     windows = Direct((9, 10, 9, 6), 10, (3, 3), (1, 1), (1, 1), (1, 1), 2)
     before = mcx.get_num_threads()
     for plan in (tiling, windows):
@@ -274,19 +274,20 @@ def test_accuracy_of_winograd4_in_float32(machine_code):
 def test_choice():
     def chosen(shape, filters, kernel=(3, 3), stride=(1, 1), dilation=(1, 1), groups=1):
         plan = tiling_of(shape, filters, kernel, stride, (1, 1), dilation, groups)
-        return getattr(getattr(plan, "algorithm", None), "name", "direct")
+        return "direct" if isinstance(plan, Direct) else (plan.down.name, plan.across.name)
 
-    assert chosen((16, 32, 32, 64), 64) == "winograd4"
-    assert chosen((16, 4, 4, 512), 512) == "winograd2"
-    assert chosen((128, 4, 4, 512), 512) == "winograd4"
-    assert chosen((16, 2, 2, 512), 512) == "karatsuba"
+    assert chosen((16, 32, 32, 64), 64) == ("winograd4", "winograd4")
+    assert chosen((16, 4, 4, 512), 512) == ("winograd4", "winograd2")
+    assert chosen((128, 4, 4, 512), 512) == ("winograd4", "winograd4")
+    assert chosen((16, 2, 2, 512), 512) == ("karatsuba", "karatsuba")
+    assert chosen((16, 2, 1, 512), 512) == ("winograd2", "winograd2")
     assert chosen((16, 32, 32, 3), 64) == "direct"
     assert chosen((16, 32, 32, 64), 64, stride=(2, 2)) == "direct"
     assert chosen((16, 32, 32, 64), 64, dilation=(2, 2)) == "direct"
     assert chosen((16, 32, 32, 64), 64, groups=2) == "direct"
     assert chosen((16, 32, 32, 64), 64, kernel=(5, 5)) == "direct"
     set_convolution("winograd2")
-    assert chosen((16, 32, 32, 3), 3) == "winograd2"
+    assert chosen((16, 32, 32, 3), 3) == ("winograd2", "winograd2")
     set_convolution("direct")
     assert chosen((16, 32, 32, 64), 64) == "direct"
     with pytest.raises(ValueError, match=r"set_convolution: expected one of 'auto', .*got 'fft'"):
