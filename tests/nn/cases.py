@@ -39,6 +39,20 @@ def convolve(x, weight, bias, stride=(1, 1), padding=(0, 0)):
     return np.stack(images).reshape(len(x), weight.shape[3], *images[0].shape).transpose(0, 2, 3, 1)
 
 
+def convolve_in_groups(x, weight, bias, groups=1, dilation=(1, 1), **geometry):
+    """Convolution group by group, by kernels with zeros in their holes."""
+    reach = [(k - 1) * d + 1 for k, d in zip(weight.shape[:2], dilation, strict=True)]
+    spread = np.zeros((*reach, *weight.shape[2:]))
+    spread[:: dilation[0], :: dilation[1]] = weight
+    parts = zip(
+        np.split(x, groups, axis=3),
+        np.split(spread, groups, axis=3),
+        np.split(bias, groups),
+        strict=True,
+    )
+    return np.concatenate([convolve(*part, **geometry) for part in parts], axis=3)
+
+
 def pool(x, height, width):
     """Average pooling as a correlation with a box."""
     box = np.full((height, width), 1 / (height * width))
@@ -116,6 +130,10 @@ def convolution(stride=(1, 1), padding=(0, 0)):
     return lambda params, x: convolve(x, params["weight"], params["bias"], stride, padding)
 
 
+def grouped(**geometry):
+    return lambda params, x: convolve_in_groups(x, params["weight"], params["bias"], **geometry)
+
+
 def perceptron(params, x):
     hidden = np.sin(np.einsum("bi,io->bo", x, params["0.weight"]) + params["0.bias"])
     return np.einsum("bi,io->bo", hidden, params["2.weight"]) + params["2.bias"]
@@ -145,6 +163,14 @@ CONVOLUTION = [
     ),
     Case(Conv2d(3, 2, 1), (2, 2, 3, 3), convolution()),
     Case(Conv2d(1, 2, 2, stride=3, padding=1), (1, 5, 6, 1), convolution((3, 3), (1, 1))),
+    Case(Conv2d(4, 2, 2, groups=2), (2, 3, 3, 4), grouped(groups=2)),
+    Case(Conv2d(3, 3, 2, groups=3, padding=1), (1, 2, 3, 3), grouped(groups=3, padding=(1, 1))),
+    Case(Conv2d(2, 2, 2, dilation=2), (2, 4, 5, 2), grouped(dilation=(2, 2))),
+    Case(
+        Conv2d(2, 4, (2, 3), stride=(2, 1), padding=1, dilation=(1, 2), groups=2),
+        (1, 3, 4, 2),
+        grouped(groups=2, dilation=(1, 2), stride=(2, 1), padding=(1, 1)),
+    ),
 ]
 POOLING = [
     Case(AvgPool2d(2), (2, 4, 6, 3), lambda params, x: pool(x, 2, 2)),

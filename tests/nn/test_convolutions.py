@@ -14,7 +14,7 @@ from mcx_nn.convolutions.direct import Direct
 from mcx_nn.convolutions.source import one_dimensional
 from mcx_nn.convolutions.tiling import Tiling, transposed
 from tests.nn import checks
-from tests.nn.cases import convolve
+from tests.nn.cases import convolve, convolve_in_groups
 from tests.standin import StandIn
 
 ALGORITHMS = (WINOGRAD2, WINOGRAD4, KARATSUBA)
@@ -85,18 +85,11 @@ def results_of(tiling, pairs):
 
 
 def reference(tiling, x, w):
-    """Convolution by SciPy, group by group, with kernels that have their holes."""
+    """Convolution by SciPy."""
     if isinstance(tiling, Tiling):
         return convolve(x, w, np.zeros(tiling.filters), (1, 1), tiling.padding)
-    spread = np.zeros((*tiling.reach, *w.shape[2:]))
-    spread[:: tiling.dilation[0], :: tiling.dilation[1]] = w
-    parts = zip(
-        np.split(x, tiling.groups, axis=3), np.split(spread, tiling.groups, axis=3), strict=True
-    )
-    zeros = np.zeros(tiling.filters // tiling.groups)
-    return np.concatenate(
-        [convolve(a, b, zeros, tiling.stride, tiling.padding) for a, b in parts], axis=3
-    )
+    geometry = {"stride": tiling.stride, "padding": tiling.padding, "dilation": tiling.dilation}
+    return convolve_in_groups(x, w, np.zeros(tiling.filters), tiling.groups, **geometry)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
