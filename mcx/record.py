@@ -78,7 +78,8 @@ class Tape:
         elif isinstance(x, type):
             return x  # a dtype
         elif isinstance(x, (list, tuple)):
-            return type(x)(self.hold(item) for item in x)
+            items = [self.hold(item) for item in x]
+            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
         elif _writeable_elsewhere(x):
             x = x.copy()
         return self.own(x)

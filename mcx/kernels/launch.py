@@ -235,6 +235,7 @@ _UFUNCS = {
     **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide},
     **{"negative": np.negative, "absolute": np.absolute, "sqrt": np.sqrt},
     **{"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal},
+    **{"==": np.equal, "!=": np.not_equal},
 }
 
 
@@ -249,7 +250,8 @@ def _evaluated(node, flat, target, start, stop, known: dict):
             known[node] = buffer[plane, start:stop]
         else:
             ufunc, *args = node.args if node.op == "call" else (_UFUNCS[node.op], *node.args)
-            known[node] = ufunc(*(_evaluated(x, flat, target, start, stop, known) for x in args))
+            result = ufunc(*(_evaluated(x, flat, target, start, stop, known) for x in args))
+            known[node] = result.astype(target.dtype, copy=False)  # of comparisons
     return known[node]
 
 

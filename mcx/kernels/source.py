@@ -7,21 +7,21 @@ constants get the type of the coefficients and in the spelling of four operation
 from __future__ import annotations
 
 from mcx.kernels.program import Program
-from mcx.kernels.symbols import Symbol
+from mcx.kernels.symbols import COMPARISONS, Symbol
 
 _PYTHON = {
     "negative": "-{0}",
     "absolute": "abs({0})",
     "sqrt": "math.sqrt({0})",
     "guarded": "ZERO if {1} == ZERO else {0} * {1}",
-    **{op: f"ONE if {{0}} {op} {{1}} else ZERO" for op in ("<", "<=", ">", ">=")},
+    **{op: f"ONE if {{0}} {op} {{1}} else ZERO" for op in COMPARISONS.values()},
 }
 _CUDA = {
     "negative": "-{0}",
     "absolute": "fabs({0})",
     "sqrt": "sqrt({0})",
     "guarded": "{1} == ZERO ? ZERO : {0} * {1}",
-    **{op: f"{{0}} {op} {{1}} ? ONE : ZERO" for op in ("<", "<=", ">", ">=")},
+    **{op: f"{{0}} {op} {{1}} ? ONE : ZERO" for op in COMPARISONS.values()},
 }
 _TYPES = {"f": ("float32", "f4", "float"), "d": ("float64", "f8", "double")}
 

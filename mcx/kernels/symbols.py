@@ -20,8 +20,8 @@ class Symbol:
         Where the node was made.
     op : str
         "row" (a plane of an input), "+", "-", "*", "/", "negative", "absolute", "sqrt", "<", "<=",
-        ">", ">=" (1 where it holds, else 0), "guarded" (0 where the second argument is 0, else the
-        product) or "call" (a NumPy function).
+        ">", ">=", "==", "!=" (1 where it holds, else 0), "guarded" (0 where the second argument is
+        0, else the product) or "call" (a NumPy function).
     args : tuple
     """
 
@@ -38,6 +38,14 @@ class Symbol:
             one = int(func is np.ones_like)
             return np.full(kwargs["shape"], one, dtype=object) if "shape" in kwargs else one
         return NotImplemented
+
+    def __bool__(self):
+        raise TypeError(
+            "a traced series decides on a value (if, and, np.maximum, np.less, …): write it with "
+            "<, <=, >, >=, ==, != as factors, or register it with traced=False"
+        )
+
+    __hash__ = object.__hash__
 
     def __neg__(self):
         return self.program.node("negative", self)
@@ -64,7 +72,8 @@ def _binary(op: str, reverse: bool):
 for _name, _op in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items():
     setattr(Symbol, f"__{_name}__", _binary(_op, False))
     setattr(Symbol, f"__r{_name}__", _binary(_op, True))
-for _name, _op in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+for _name, _op in COMPARISONS.items():
     setattr(Symbol, f"__{_name}__", _binary(_op, False))
 
 

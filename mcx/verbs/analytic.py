@@ -10,7 +10,7 @@ from mcx import exact
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, numbers_of, unsupported, value_of
 from mcx.kernels import loops, program
-from mcx.planes import composed, times_unless_zero, together
+from mcx.planes import composed, embed, multiply, times_unless_zero, together
 from mcx.record import Recorded
 from mcx.support import closure, live_rows, planes_in, supported, tangent_steps
 from mcx.verbs.base import (
@@ -172,8 +172,12 @@ def scaling(slope):
         return lambda tangent: slope * tangent
 
     def guarded(tangent):
-        if is_number(slope) or type(tangent) is not Multicomplex:
+        if type(tangent) is not Multicomplex or isinstance(slope, Recorded):
             return times_unless_zero(slope, tangent)
+        if is_number(slope):
+            algebra = lifted([slope, tangent])
+            pair = (embed(n._planes, n.algebra, algebra) for n in (slope, tangent))
+            return Multicomplex(multiply(*pair, algebra.table, times_unless_zero), algebra)
         planes = times_unless_zero(slope, tangent._planes)  # each of them a direction
         return Multicomplex(planes, tangent.algebra, supported(tangent.live, tangent.algebra))
 

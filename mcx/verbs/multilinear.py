@@ -89,7 +89,8 @@ def _plus(total, term):
     """Return total + term, in the memory of a total made here; None is nothing yet."""
     if total is None:
         return term
-    if isinstance(total, np.ndarray) and total.dtype == term.dtype and total.flags.owndata:
+    alike = type(total) is type(term) is np.ndarray and total.dtype == term.dtype
+    if alike and total.flags.owndata:
         return np.add(total, term, out=total)
     return total + term
 

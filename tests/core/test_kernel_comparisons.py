@@ -15,6 +15,7 @@ from mcx.kernels.program import composition
 from mcx.kernels.source import cuda_source
 
 OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+OPERATORS |= {"==": operator.eq, "!=": operator.ne}
 WAYS = {"plain": plainly, "source": interpreted, "compiled": by_kernels}
 FINITE = [-2.0, -1.0, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, np.nextafter(0.5, 1), 1.0, 1e38]
 SPECIAL = [*FINITE, np.nan, -np.inf, np.inf]
@@ -142,3 +143,34 @@ def test_equal_comparisons_are_one_node():
     )
     count = [sum(node.op == "<" for node in p.nodes) for p in (once, twice)]
     assert count == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_number_made_of_a_comparison_within_a_numpy_function(dtype):
+    """NumPy would make float64 of it; a kernel of float32 takes float32."""
+
+    def series(a, y, n):
+        return [np.exp((a > 0.5) * 2.0), *[0] * n][:n]
+
+    func = mcx.register_analytic(series)(lambda x: x * 1)
+    x = np.array([0.25, 0.75], dtype)
+    for way in WAYS.values():
+        with way():
+            got = mcx.derivative(func, x)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, np.exp(np.array([0.0, 2.0])), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "slope",
+    [
+        lambda a: a if a > 0 else -a, lambda a: max(a, 0), lambda a: np.maximum(a, 0),
+        lambda a: (a > 0 and a < 1) * 2.0, lambda a: np.less(a, 0) * 2.0, lambda a: np.sign(a),
+        lambda a: (not a) * 2.0, lambda a: np.equal(a, 0) * 2.0,
+    ],
+)  # fmt: skip
+def test_a_decision_cannot_be_traced(slope):
+    """It would be taken once, for all elements."""
+    func = mcx.register_analytic(lambda a, y, n: [slope(a)])(lambda x: x * 1.0)
+    with pytest.raises(TypeError, match="traced=False"):
+        func(mcx.perturb(np.array([1.0]), np.array([1.0])))

@@ -52,3 +52,25 @@ class TestNesting:
         _, lin = mcx.linearize(lambda x: np.sin(x) * x, z)
         second = (2 * np.cos(X) - X * np.sin(X)) * P
         np.testing.assert_allclose(lin(P).im(1) / 1e-20, second, rtol=1e-13)
+
+    def test_products_of_one_number_and_what_is_none(self):
+        """Of the two terms of a step only one has planes."""
+        for product in (np.multiply, np.dot, mcx.register_bilinear(lambda x, y: x * y)):
+
+            def slope(z, product=product):
+                return mcx.linearize(lambda x: product(x + z, x), X)[1](P)
+
+            value, tangent = mcx.jvp(slope, X, np.ones(4))
+            np.testing.assert_allclose(value, product(P, X) + product(X + X, P), rtol=1e-15)
+            np.testing.assert_allclose(tangent, product(np.ones(4), P), rtol=1e-15)
+
+    def test_block_at_an_infinite_slope_that_is_a_number(self):
+        x, directions = np.array([0.0, 1.0]), np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 3.0]])
+
+        def slopes(z):
+            return mcx.linearize(lambda x: np.sqrt(x * z), x)[1](directions)
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, tangent = mcx.jvp(slopes, np.ones(2), np.ones(2))
+        np.testing.assert_array_equal(value, directions / 2)
+        np.testing.assert_array_equal(tangent, directions / 4)

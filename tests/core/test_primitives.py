@@ -1,6 +1,7 @@
 """register_linear and register_bilinear with shape=: every plane, in every algebra."""
 
 import itertools
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -163,6 +164,15 @@ class TestLinear:
         assert calls == [(1, (4, 2))] * 4
         for p in block:
             np.testing.assert_array_equal(lin(p), simple_pairs_of_rows(p, 3))
+
+    def test_a_named_tuple_as_static_argument(self, rng):
+        Window = namedtuple("Window", "start stop")
+        part = mcx.register_linear(shape=lambda shape, w: (w.stop - w.start,))(
+            lambda x, w, out: np.copyto(out, x[w.start : w.stop])
+        )
+        x = whole(rng, (5,))
+        _, lin = mcx.linearize(lambda x: part(x, Window(1, 3)), x)
+        np.testing.assert_array_equal(lin(x), x[1:3])
 
     def test_static_arrays_are_constants_of_a_recording(self, rng):
         @mcx.register_linear(shape=lambda shape, places: np.shape(places))

@@ -79,7 +79,7 @@ def test_main_job_reaches_95_percent(seed, tmp_path):
     ("arguments", "message"),
     [
         (["--optimizer", "sgd"], "invalid choice: 'sgd'"),
-        (["--activation", "swish"], "invalid choice: 'softplus'"),
+        (["--activation", "swish"], "invalid choice: 'swish'"),
         (["--dtype", "float16"], "invalid choice: 'float16'"),
         (["--epochs", "many"], "invalid int value: 'many'"),
         (["--batch-size", "0"], "batch_size: expected 1 to 1437 samples, got 0"),
