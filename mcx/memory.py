@@ -6,26 +6,41 @@ Who holds a block is told by its reference count: every array in it holds the bl
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 import sys
 import threading
 
 import numpy as np
 
 SMALLEST = 1 << 16  # bytes from which on blocks are kept; smaller arrays come from the heap anyway
-MOST = 1 << 27  # bytes kept in all
 ALIGNMENT = 64  # of a buffer in a block: a vector that crosses lines of the cache is read twice
 
-_blocks: list[np.ndarray] = []
+
+def _share_of_memory() -> int:
+    """Return a sixteenth of the memory of this machine, from 128 MB to 1 GB."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        total = 0
+    return min(max(total // 16, 1 << 27), 1 << 30)
+
+
+MOST = _share_of_memory()  # bytes kept in all
+
+# Blocks of more than 2ᵏ⁻¹ and at most 2ᵏ bytes are on shelf k, each with the time of its last use.
+_shelves: dict[int, list[list]] = {}
+_clock = itertools.count()
 _lock = threading.Lock()
 
 
-def _references(blocks, place: int) -> int:
+def _references(entry) -> int:
     """Return the number of references to a block, as this version of Python counts them."""
-    return sys.getrefcount(blocks[place])
+    return sys.getrefcount(entry[1])
 
 
-_IDLE = _references([np.empty(1, np.uint8)], 0)  # of a block in which no array lies
+_IDLE = _references([0, np.empty(1, np.uint8)])  # of a block in which no array lies
 # Without a global lock counts are not exact at any moment: nothing is kept there.
 _KEEPS = getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -65,22 +80,35 @@ def empty_like(x, shape):
 def _block(nbytes: int):
     """Return a block of memory that no array lies in, of at most twice the size."""
     with _lock:
-        kept = 0
-        for place in range(len(_blocks)):
-            room = _blocks[place].nbytes
-            if nbytes <= room <= 2 * nbytes and _references(_blocks, place) == _IDLE:
-                _blocks.append(_blocks.pop(place))  # the one used last is given up last
-                return _blocks[-1]
-            kept += room
+        size = (nbytes - 1).bit_length()
+        for shelf in (_shelves.get(size, []), _shelves.get(size + 1, [])):
+            for place in range(len(shelf) - 1, -1, -1):  # the one used last is in the cache
+                room = shelf[place][1].nbytes
+                if nbytes <= room <= 2 * nbytes and _references(shelf[place]) == _IDLE:
+                    entry = shelf.pop(place)
+                    entry[0] = next(_clock)
+                    shelf.append(entry)
+                    return entry[1]
         block = np.empty(nbytes, np.uint8)
-        while _blocks and kept + nbytes > MOST:
-            kept -= _blocks.pop(0).nbytes
         if nbytes <= MOST:
-            _blocks.append(block)
+            _give_up(kept() + nbytes - MOST)
+            _shelves.setdefault(size, []).append([next(_clock), block])
         return block
+
+
+def _give_up(nbytes: int) -> None:
+    """Give up blocks of so many bytes at least, those first that have not been used for longest."""
+    while nbytes > 0 and any(_shelves.values()):
+        oldest = min(filter(None, _shelves.values()), key=lambda shelf: shelf[0][0])
+        nbytes -= oldest.pop(0)[1].nbytes
+
+
+def kept() -> int:
+    """Return the bytes of all blocks that are kept, in use or not."""
+    return sum(entry[1].nbytes for shelf in _shelves.values() for entry in shelf)
 
 
 def forget() -> None:
     """Give up the blocks that are kept; arrays in them live on."""
     with _lock:
-        _blocks.clear()
+        _shelves.clear()

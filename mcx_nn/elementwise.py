@@ -30,6 +30,11 @@ def _smaller(x, bound):
     return np.where(x.real > bound, bound, x) if x.dtype.kind == "c" else np.minimum(x, bound)
 
 
+def _in_place(ufunc, x, *others):
+    """Return ufunc(x, *others), in the memory of x: an array made on the way, or a scalar."""
+    return ufunc(x, *others, out=x) if x.ndim else ufunc(x, *others)
+
+
 def _magnitude(x):
     """Return |x|, for complex x −x left of the imaginary axis and on it, else x: analytic."""
     return np.where(x.real <= 0, -x, x) if x.dtype.kind == "c" else np.abs(x)
@@ -69,10 +74,10 @@ def leaky_relu_series(a, y, n):
 
 def elu(x):
     """Return eˣ − 1 where x ≤ 0, else x."""
-    left = np.expm1(_smaller(x, 0))
+    left = _in_place(np.expm1, _smaller(x, 0))
     if x.dtype.kind == "c":
         return np.where(x.real > 0, x, left)
-    return np.maximum(x, left)  # x ≤ eˣ − 1
+    return _in_place(np.maximum, left, x)  # x ≤ eˣ − 1
 
 
 def elu_series(a, y, n):
@@ -83,7 +88,7 @@ def elu_series(a, y, n):
 
 def elu_slope(x):
     """Return elu′(x) = eˣ where x ≤ 0, else 1."""
-    return np.exp(_smaller(x, 0))
+    return _in_place(np.exp, _smaller(x, 0))
 
 
 def elu_slope_series(a, y, n):

@@ -14,7 +14,7 @@ SHAPE = (4, memory.SMALLEST // DTYPE.itemsize)
 
 @pytest.fixture(autouse=True)
 def _no_blocks(monkeypatch):
-    monkeypatch.setattr(memory, "_blocks", [])
+    monkeypatch.setattr(memory, "_shelves", {})
 
 
 def address(array):
@@ -68,7 +68,25 @@ def test_what_is_kept_is_bounded(monkeypatch):
     monkeypatch.setattr(memory, "MOST", 10 * memory.SMALLEST)
     for k in range(1, 30):
         memory.new_buffer((k, SHAPE[1]), DTYPE)
-        assert sum(block.nbytes for block in memory._blocks) <= memory.MOST
+        assert memory.kept() <= memory.MOST
+
+
+def test_the_blocks_used_last_are_kept(monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 7 * memory.SMALLEST)
+    held = [memory.new_buffer((k, SHAPE[1]), DTYPE) for k in (1, 3)]
+    first, second = map(address, held)
+    del held
+    assert address(memory.new_buffer((1, SHAPE[1]), DTYPE)) == first  # now the one used last
+    memory.new_buffer((4, SHAPE[1]), DTYPE)  # needs the room of the other
+    assert memory.kept() <= memory.MOST
+    assert address(memory.new_buffer((1, SHAPE[1]), DTYPE)) == first
+    assert second not in [entry[1].ctypes.data for row in memory._shelves.values() for entry in row]
+
+
+def test_a_block_is_never_twice_too_large():
+    place = address(memory.new_buffer((1, 3 * SHAPE[1]), DTYPE))
+    assert address(memory.new_buffer((1, SHAPE[1]), DTYPE)) != place
+    assert address(memory.new_buffer((1, 2 * SHAPE[1]), DTYPE)) == place
 
 
 def test_threads_never_share_memory():
