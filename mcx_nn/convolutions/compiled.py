@@ -20,6 +20,7 @@ from mcx_nn.convolutions.windows import windows_source
 _BLOCK = 1 << 20  # bytes of products in one block
 _LEAST = 64  # rows of a block, so that packing the other operand pays
 _FLAT = 4  # products with so many times more columns than rows are computed transposed
+_ROWS = 2048  # windows from which on they are split over threads
 _PARALLEL = 1 << 16  # numbers from which on transforms are split over threads
 
 _work = 0
@@ -56,7 +57,10 @@ def _register() -> int:
     """Return the bytes of a vector register."""
     from llvmlite import binding
 
-    features = binding.get_host_cpu_features()
+    try:
+        features = binding.get_host_cpu_features()
+    except RuntimeError:  # not known for this kind of processor
+        features = {}
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
@@ -88,27 +92,27 @@ class Machine:
         """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
         tiles, depth, columns = self.tiling.sizes
         ways = (depth, 1), (columns, 1)
-        for part, total in self._blocks((tiles, depth, columns), pairs, ways):
-            self.finish_outputs(total, out, part)
+        self._sum((tiles, depth, columns), pairs, ways, self.finish_outputs, out)
 
     def images_of(self, pairs, out):
         """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
         tiles, depth, columns = self.tiling.sizes
         ways = (columns, 1), (1, columns)
-        grain = tiles // self.tiling.shape[0]  # tiles of one image overlap
         out.fill(0)
-        for part, total in self._blocks((tiles, columns, depth), pairs, ways, grain):
-            self.finish_images(total, out, part, grain)
+        grain = self._tiles_of_image()  # which overlap
+        self._sum((tiles, columns, depth), pairs, ways, self.finish_images, out, grain)
 
     def kernels_of(self, pairs, out):
         """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
         tiles, depth, columns = self.tiling.sizes
         ways = (1, depth), (columns, 1)
-        for part, total in self._blocks((depth, tiles, columns), pairs, ways):
-            self.finish_kernels(total, out, part)
+        self._sum((depth, tiles, columns), pairs, ways, self.finish_kernels, out)
 
-    def _blocks(self, sizes, pairs, ways, grain: int = 1):
-        """Yield ranges of rows of a sum of products, and the sum there as it is stored.
+    def _tiles_of_image(self) -> int:
+        return self.tiling.tiles // self.tiling.shape[0]
+
+    def _sum(self, sizes, pairs, ways, finish, out, grain: int = 1):
+        """Compute a sum of products block by block of rows, and finish each block.
 
         Parameters
         ----------
@@ -118,8 +122,10 @@ class Machine:
             Stored tiles.
         ways : pair
             Distances of rows and of columns, in the left operands and in the right ones.
+        finish : callable
+            ``finish(total, out, (first, last))`` transforms the sum, stored, into rows of `out`.
         grain : int
-            Ranges are multiples of it.
+            Blocks are multiples of it.
         """
         rows, depth, columns = sizes
         points = self.tiling.points
@@ -128,18 +134,18 @@ class Machine:
         distances = (x.size // points for x in pairs[0])
         flat = tuple((left.reshape(-1), right.reshape(-1)) for left, right in pairs)
         operands = flat, *zip(distances, ways, strict=True)
-        for first in range(0, rows, most):
-            last = min(first + most, rows)
-            stride = (last - first) * columns + self.gap
-            total = new_buffer((points, stride), flat[0][0].dtype)
-            block = first, (last - first, columns, depth), total.reshape(-1), stride
 
-            def run(start, stop, block=block):
-                self._multiply(operands, block, start, stop)
-                return 0
+        def blocks(start, stop):
+            for first in range(start, stop, most):
+                last = min(first + most, stop)
+                stride = (last - first) * columns + self.gap
+                total = new_buffer((points, stride), flat[0][0].dtype)
+                block = first, (last - first, columns, depth), total.reshape(-1), stride
+                self._on_points(operands, block)
+                finish(total, out, (first, last))
+            return 0
 
-            launch.on_threads(run, points, 1, 2)
-            yield (first, last), total
+        self._on_rows(blocks, rows, grain)
 
     def _multiply(self, operands, block, start, stop):
         """Write the sum of the products number start to stop for a block of rows."""
@@ -166,6 +172,18 @@ class OfTiles(Machine):
         self.of_images = tiling.shape[1:], (*tiling.grid, *tiling.start)
         self.of_outputs = tiling.output_shape[1:], (*tiling.grid, 0, 0)
 
+    def _on_rows(self, blocks, rows, grain):
+        blocks(0, rows)
+
+    def _on_points(self, operands, block):
+        """Multiply, every thread some of the points: it then reads no operand of another's."""
+
+        def run(start, stop):
+            self._multiply(operands, block, start, stop)
+            return 0
+
+        launch.on_threads(run, self.tiling.points, 1, 2)
+
     def images(self, x, out):
         """V = Bᵀ x B."""
         self._on_tiles(self.code.images, self.of_images, x, out, (0, self.tiling.tiles))
@@ -183,10 +201,10 @@ class OfTiles(Machine):
         """Y = Aᵀ M A for a range of tiles."""
         self._on_tiles(self.code.outputs, self.of_outputs, total, out, part)
 
-    def finish_images(self, total, out, part, grain):
+    def finish_images(self, total, out, part):
         """Add B M Bᵀ for a range of tiles to x."""
         transform = self.code.images_transposed
-        self._on_tiles(transform, self.of_images, total, out, part, grain)
+        self._on_tiles(transform, self.of_images, total, out, part, self._tiles_of_image())
 
     def finish_kernels(self, total, out, part):
         """W = Gᵀ M G for a range of channels."""
@@ -228,6 +246,13 @@ class OfWindows(Machine):
         )
         self.kernels, self.outputs_transposed = tiling.kernels, tiling.outputs_transposed
 
+    def _on_rows(self, blocks, rows, grain):
+        """Run the blocks, every thread some of the rows: there are few points."""
+        launch.on_threads(blocks, rows, grain, max(grain, _ROWS) + 1)
+
+    def _on_points(self, operands, block):
+        self._multiply(operands, block, 0, self.tiling.points)
+
     def images(self, x, out):
         """Write every window of x as one row."""
         x, out = x.reshape(-1), out.reshape(-1)
@@ -236,21 +261,16 @@ class OfWindows(Machine):
             self.code.images(x, out, *self.geometry, start, stop)
             return 0
 
-        launch.on_threads(run, self.tiling.tiles, 1, 2048)
+        launch.on_threads(run, self.tiling.tiles, 1, _ROWS)
 
     def finish_outputs(self, total, out, part):
         """Write a range of rows of the product as outputs."""
         self._finish(total, out, part)
 
-    def finish_images(self, total, out, part, grain):
+    def finish_images(self, total, out, part):
         """Add a range of rows into the windows that they belong to."""
-        (first, last), x, out = part, total.reshape(-1), out.reshape(-1)
-
-        def run(start, stop):
-            self.code.images_transposed(x, out, *self.geometry, first, first + start, first + stop)
-            return 0
-
-        launch.on_threads(run, last - first, grain, max(grain, 2048) + 1)
+        (first, last), total, out = part, total.reshape(-1), out.reshape(-1)
+        self.code.images_transposed(total, out, *self.geometry, first, first, last)
 
     def finish_kernels(self, total, out, part):
         """Write a range of rows of the product as kernels."""

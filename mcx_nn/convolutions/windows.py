@@ -32,14 +32,14 @@ def images(x, out, image, grid, kernel, stride, padding, dilation, groups, first
     """Write windows first to last as rows: one block for every group."""
     height, width, channels = image
     part = channels // groups
-    size = kernel[0] * kernel[1] * part
+    size, block = kernel[0] * kernel[1] * part, out.size // groups
     run = kernel[1] * part if groups == 1 and dilation[1] == 1 else 0
+    number, rest = first // (grid[0] * grid[1]), first % (grid[0] * grid[1])
+    row, column = rest // grid[1] * stride[0] - padding[0], rest % grid[1] * stride[1] - padding[1]
+    below, right = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
     for tile in range(first, last):
-        number, rest = tile // (grid[0] * grid[1]), tile % (grid[0] * grid[1])
-        row = rest // grid[1] * stride[0] - padding[0]
-        column = rest % grid[1] * stride[1] - padding[1]
         for g in range(groups):
-            target = (g * (out.size // (size * groups)) + tile) * size
+            target = g * block + tile * size
             for u in range(kernel[0]):
                 y = row + u * dilation[0]
                 at = target + u * kernel[1] * part
@@ -56,6 +56,11 @@ def images(x, out, image, grid, kernel, stride, padding, dilation, groups, first
                         copy(x, (line + z) * channels + g * part, out, at + v * part, part)
                     else:
                         clear(out, at + v * part, part)
+        column += stride[1]
+        if column == right:
+            row, column = row + stride[0], -padding[1]
+            if row == below:
+                number, row = number + 1, -padding[0]
 
 
 @compiled
@@ -65,14 +70,14 @@ def images_transposed(
     """Add rows (the first of which is number `origin`) to the windows first to last."""
     height, width, channels = image
     part = channels // groups
-    size = kernel[0] * kernel[1] * part
+    size, block = kernel[0] * kernel[1] * part, x.size // groups
     run = kernel[1] * part if groups == 1 and dilation[1] == 1 else 0
+    number, rest = first // (grid[0] * grid[1]), first % (grid[0] * grid[1])
+    row, column = rest // grid[1] * stride[0] - padding[0], rest % grid[1] * stride[1] - padding[1]
+    below, right = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
     for tile in range(first, last):
-        number, rest = tile // (grid[0] * grid[1]), tile % (grid[0] * grid[1])
-        row = rest // grid[1] * stride[0] - padding[0]
-        column = rest % grid[1] * stride[1] - padding[1]
         for g in range(groups):
-            source = (g * (x.size // (size * groups)) + tile - origin) * size
+            source = g * block + (tile - origin) * size
             for u in range(kernel[0]):
                 y = row + u * dilation[0]
                 if y < 0 or y >= height:
@@ -86,6 +91,11 @@ def images_transposed(
                     z = column + v * dilation[1]
                     if 0 <= z < width:
                         add(x, at + v * part, out, (line + z) * channels + g * part, part)
+        column += stride[1]
+        if column == right:
+            row, column = row + stride[0], -padding[1]
+            if row == below:
+                number, row = number + 1, -padding[0]
 '''
 
 

@@ -23,9 +23,7 @@ PRODUCTS = {
 
 
 def products(case) -> dict[str, list[tuple[int, int, int, int]]]:
-    """List the matrix products behind each quantity of a case.
-
-    Those of the direct algorithm: a convolution of B images is one product, im2col(x) W.
+    """List the matrix products behind each quantity of a case, of the algorithms in use.
 
     Returns
     -------
@@ -33,15 +31,17 @@ def products(case) -> dict[str, list[tuple[int, int, int, int]]]:
         (batch, m, k, n) of each product of (m, k) and (k, n) matrices.
     """
     layers = []
-    for _, layer, _, after in case.problem.model.shapes(case.network.shape):
-        if isinstance(layer, mcx_nn.Dense | mcx_nn.Conv2d):
-            weight = layer.parameters["weight"]
-            rows = len(case.batch[0]) * int(np.prod(after[:-1]))
-            layers.append((rows, int(np.prod(weight[:-1])), weight[-1]))
+    for _, layer, before, _ in case.problem.model.shapes(case.network.shape):
+        batch = len(case.batch[0])
+        if isinstance(layer, mcx_nn.Conv2d):
+            tiling = layer.tiling((batch, *before))
+            layers.append((tiling.points, *tiling.sizes))
+        elif isinstance(layer, mcx_nn.Dense):
+            layers.append((1, batch, layer.inputs, layer.outputs))
     found = {quantity: [] for quantity in PRODUCTS}
     for quantity, (first, other) in PRODUCTS.items():
-        for position, (m, k, n) in enumerate(layers):
-            shapes = (1, m, k, n), (1, k, m, n), (1, m, n, k)
+        for position, (p, m, k, n) in enumerate(layers):
+            shapes = (p, m, k, n), (p, k, m, n), (p, m, n, k)
             for shape, count in zip(shapes, other if position else first, strict=True):
                 found[quantity] += [shape] * count
     return found

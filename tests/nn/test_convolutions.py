@@ -171,6 +171,7 @@ def test_blocks_and_threads(machine_code, monkeypatch, threads):
             patch.setattr(compiled, "_BLOCK", 1)
             patch.setattr(compiled, "_LEAST", 7)
             patch.setattr(compiled, "_PARALLEL", 1)
+            patch.setattr(compiled, "_ROWS", 1)
             mcx.set_num_threads(threads)
             try:
                 parts = results_of(plan, pairs)
