@@ -8,6 +8,7 @@ from mcx.algebra import algebra_of, fresh_factor
 from mcx.array import Multicomplex
 from mcx.derivatives import bound
 from mcx.dispatch import is_number
+from mcx.memory import copy_of
 from mcx.record import Assignment, Recorded, Tape, shares_memory
 from mcx.seeding import as_direction, as_point, coefficients_from
 from mcx.table import degree_indices
@@ -30,7 +31,7 @@ class _Output:
             return np.zeros_like(p, shape=self.shape)
         tangent = tangents[self.slot]
         writeable = not isinstance(tangent, np.ndarray) or tangent.flags.writeable
-        return tangent if writeable and not shares_memory(tangent, p) else tangent.copy()
+        return tangent if writeable and not shares_memory(tangent, p) else copy_of(tangent)
 
 
 class Linearized:
@@ -156,7 +157,7 @@ def linearize(f, x, *, args=(), argnum: int = 0):
     A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 3 (the linear
     steps of a forward sweep, kept for other directions).
     """
-    x = as_point(x).copy()
+    x = copy_of(as_point(x))
     tape = Tape()
     seed = Recorded(tape, x, tape.new_slot())
     y = bound(f, args, argnum)(seed)
@@ -167,4 +168,4 @@ def _value(leaf, tape: Tape):
     """Return the value of a result, apart from what the program keeps."""
     if not isinstance(leaf, Recorded) or leaf.tape is not tape:
         return leaf
-    return leaf.number.copy() if leaf.storage.kept else leaf.number
+    return copy_of(leaf.number) if leaf.storage.kept else leaf.number

@@ -77,6 +77,15 @@ def empty_like(x, shape):
     return np.empty_like(x, shape=shape)
 
 
+def copy_of(x):
+    """Return a copy of an array, in memory that is used again; numbers copy themselves."""
+    if type(x) is not np.ndarray:
+        return x.copy()
+    out = new_buffer(x.shape, x.dtype)
+    out[...] = x
+    return out
+
+
 def _block(nbytes: int):
     """Return a block of memory that no array lies in, of at most twice the size."""
     with _lock:
