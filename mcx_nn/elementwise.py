@@ -42,7 +42,8 @@ def _magnitude(x):
 
 def _decay(x):
     """Return exp(−|x|), which cannot overflow."""
-    return np.exp(-_magnitude(x))
+    magnitude = -_magnitude(x)
+    return _in_place(np.exp, magnitude)
 
 
 # ---- piecewise linear
@@ -105,8 +106,8 @@ def sigmoid(x):
     if x.dtype.kind == "c":
         e = _decay(x)
         return np.where(x.real <= 0, e, 1) / (1 + e)
-    e = np.exp(np.minimum(x, 40))  # where e/(1 + e) is 1
-    return e / (1 + e)
+    e = _in_place(np.exp, np.minimum(x, 40))  # where e/(1 + e) is 1
+    return _in_place(np.divide, e, 1 + e)
 
 
 def sigmoid_series(a, y, n):
@@ -118,7 +119,7 @@ def sigmoid_series(a, y, n):
 def sigmoid_slope(x):
     """Return sigmoid′(x) = sigmoid(x) sigmoid(−x)."""
     e = _decay(x)
-    return e / np.square(1 + e)
+    return _in_place(np.divide, e, _in_place(np.square, 1 + e))
 
 
 def sigmoid_slope_series(a, y, n):

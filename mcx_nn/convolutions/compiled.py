@@ -122,8 +122,9 @@ class Machine:
             Stored tiles.
         ways : pair
             Distances of rows and of columns, in the left operands and in the right ones.
-        finish : callable
-            ``finish(total, out, (first, last))`` transforms the sum, stored, into rows of `out`.
+        finish : callable or None
+            ``finish(total, out, (first, last))`` transforms the sum, stored, into rows of `out`;
+            None where they are the rows of the sum.
         grain : int
             Blocks are multiples of it.
         """
@@ -139,10 +140,14 @@ class Machine:
             for first in range(start, stop, most):
                 last = min(first + most, stop)
                 stride = (last - first) * columns + self.gap
-                total = new_buffer((points, stride), flat[0][0].dtype)
+                if finish is None:
+                    total = out.reshape(-1)[first * columns : last * columns]
+                else:
+                    total = new_buffer((points, stride), out.dtype)
                 block = first, (last - first, columns, depth), total.reshape(-1), stride
                 self._on_points(operands, block)
-                finish(total, out, (first, last))
+                if finish is not None:
+                    finish(total, out, (first, last))
             return 0
 
         self._on_rows(blocks, rows, grain)
@@ -245,6 +250,7 @@ class OfWindows(Machine):
             *(tiling.dilation, tiling.groups),
         )
         self.kernels, self.outputs_transposed = tiling.kernels, tiling.outputs_transposed
+        self.finish_outputs = self.finish_kernels = self._finish if tiling.groups > 1 else None
 
     def _on_rows(self, blocks, rows, grain):
         """Run the blocks, every thread some of the rows: there are few points."""
@@ -263,20 +269,13 @@ class OfWindows(Machine):
 
         launch.on_threads(run, self.tiling.tiles, 1, _ROWS)
 
-    def finish_outputs(self, total, out, part):
-        """Write a range of rows of the product as outputs."""
-        self._finish(total, out, part)
-
     def finish_images(self, total, out, part):
         """Add a range of rows into the windows that they belong to."""
         (first, last), total, out = part, total.reshape(-1), out.reshape(-1)
         self.code.images_transposed(total, out, *self.geometry, first, first, last)
 
-    def finish_kernels(self, total, out, part):
-        """Write a range of rows of the product as kernels."""
-        self._finish(total, out, part)
-
     def _finish(self, total, out, part):
+        """Write a range of rows of the products of several groups."""
         groups, columns = self.tiling.points, self.tiling.sizes[2]
         rows = out.reshape(-1, groups, columns)[part[0] : part[1]]
         rows[...] = total.reshape(groups, -1, columns).transpose(1, 0, 2)

@@ -232,6 +232,7 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
     c_place, c_next, c_row, _ = c_at
     width = COLUMNS if n > LANES else LANES
     panels = -(-n // width)
+    once = fresh and panels == 1 and k <= DEPTH
     corner = np.empty(ROWS * width, T)
     memory = np.empty(panels * DEPTH * width + 64 // SIZE, T)  # as NumPy aligns it
     packed = memory[-memory.ctypes.data % 64 // SIZE :]
@@ -252,7 +253,9 @@ def multiply(a, a_at, b, b_at, c, c_at, size, count, fresh):
                     left = a_place + p * a_next + i * a_row + start * a_column
                     left = a.ctypes.data + left * SIZE
                     target = c_place + p * c_next + i * c_row + j * width
-                    if columns == width:
+                    # A few columns may be written too far, into rows that are written later.
+                    ahead = once and (i + rows - 1) * c_row + width <= m * c_row
+                    if columns == width or ahead:
                         address = c.ctypes.data + target * SIZE
                         add_block(
                             left, a_row, a_column, right, address, c_row, depth, new, rows, width
