@@ -1,6 +1,6 @@
 """Gradients and products with the Hessian of whole networks against PyTorch's fastest way.
 
-    python -m tests.bench.hvp [--threads 1 2] [--networks …] [--dtypes …] [--batches …]
+    python -m tests.bench.hvp [--threads …] [--networks …] [--dtypes …] [--batches …] [--quantities …]
 
 For VGG-19 and VGG-11, LeNet-5 and a deep autoencoder: the gradient, one product with the Hessian
 from scratch ("fresh") and in a Krylov loop (everything that does not depend on the direction
@@ -205,11 +205,11 @@ class Contest:
         return "; ".join([*times, *skipped, *self.notes]) or "none"
 
 
-def report_case(case: Case, skipped: dict[str, set[str]]):
+def report_case(case: Case, quantities, skipped: dict[str, set[str]]):
     """Print the tables of one case; update the ways to be skipped at a larger batch."""
     name, batch, dtype = case.key
     shapes, rows, others, winners = products(case), [], [], {}
-    for quantity in OURS:
+    for quantity in quantities:
         contest = Contest(case, quantity, skipped.get(quantity, set()))
         rows += contest.rows(floor(shapes[quantity], dtype))
         others.append(f"- {quantity}: {contest.others()}")
@@ -237,7 +237,7 @@ def report(options):
         for dtype in options.dtypes:
             skipped = {}
             for batch in options.batches or NETWORKS[name].batches:
-                report_case(Case(name, batch, dtype), skipped)
+                report_case(Case(name, batch, dtype), options.quantities, skipped)
 
 
 def limit_memory():
@@ -252,6 +252,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--dtypes", nargs="+", choices=TOLERANCES, default=list(TOLERANCES))
+    parser.add_argument("--quantities", nargs="+", choices=OURS, default=list(OURS))
     parser.add_argument("--batches", type=int, nargs="+", help="other sizes, in rising order")
     options = parser.parse_args()
     if options.threads == [THREADS]:
