@@ -1,6 +1,6 @@
 """Gradients and products with the Hessian of whole networks against PyTorch's fastest way.
 
-    python -m tests.bench.hvp [--threads …] [--networks …] [--dtypes …] [--batches …] [--quantities …]
+    python -m tests.bench.hvp [--threads 1 2] [--networks …] [--dtypes …] [--quantities …]
 
 For VGG-19 and VGG-11, LeNet-5 and a deep autoencoder: the gradient, one product with the Hessian
 from scratch ("fresh") and in a Krylov loop (everything that does not depend on the direction
