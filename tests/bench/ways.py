@@ -193,7 +193,10 @@ PYTORCH = {  # in each row the plainest first
 }
 LAST = ", channels last"
 # What the bars are set against, in PyTorch's default memory format; elsewhere its fastest way.
-NAMED = {GRADIENT: "autograd.grad", FRESH: "double backward", KRYLOV: "graph kept"}
+NAMED = {
+    **{GRADIENT: "autograd.grad", FRESH: "double backward"},
+    **{KRYLOV: "graph kept", CURVATURE: "jvp of jvp"},
+}
 
 
 def pytorch(case) -> dict[str, dict[str, Callable]]:
