@@ -45,8 +45,8 @@ class Linearized:
 
     def __init__(self, tape: Tape, x, outputs):
         self._x = x
-        self._steps = tape.steps
-        self._outputs = tree_map(lambda y: _Output(y, tape), outputs)
+        self._outputs = tree_map(lambda y: _Output(y, tape), outputs)  # may record views
+        self._steps = tuple(tape.steps)  # what is computed with a number that left f comes too late
         self._plan()
         self.nbytes = tape.nbytes
 

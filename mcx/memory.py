@@ -33,6 +33,10 @@ MOST = _share_of_memory()  # bytes kept in all
 _shelves: dict[int, list[list]] = {}
 _clock = itertools.count()
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit the lock of a thread it lacks
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def _references(entry) -> int:
@@ -84,6 +88,16 @@ def copy_of(x):
     out = new_buffer(x.shape, x.dtype)
     out[...] = x
     return out
+
+
+def frozen(x):
+    """Return an array that the caller has made, and that no one can write to from now on.
+
+    What keeps it for later, as `mcx.linearize` does, need not copy it.
+    """
+    if type(x) is np.ndarray:
+        x.flags.writeable = False
+    return x
 
 
 def _block(nbytes: int):

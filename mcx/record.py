@@ -109,9 +109,13 @@ def _owner(buffer):
 
 
 def _writeable_elsewhere(x) -> bool:
-    if isinstance(x, np.ndarray):
-        return x.flags.writeable
-    return hasattr(x, "copy") and not isinstance(x, np.generic)
+    if not isinstance(x, np.ndarray):
+        return hasattr(x, "copy") and not isinstance(x, np.generic)
+    while isinstance(x, np.ndarray):
+        if x.flags.writeable:
+            return True
+        x = x.base  # a view that cannot be written to shows what is written to its base
+    return x is not None  # memory of something else, as of a file or of np.lib.stride_tricks
 
 
 def _writable_copy(tangent, order):

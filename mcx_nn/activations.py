@@ -95,6 +95,17 @@ class Activation(Layer):
             raise ValueError(f"activation: expected one of {expected}, got {self.name!r}.")
 
     def forward(self, params, x, context):
-        """Return f(x) and the backward; see `Layer.forward`."""
+        """Return f(x) and the backward; see `Layer.forward`.
+
+        Raises
+        ------
+        ValueError
+            Where x holds integers, of which small ones would wrap around.
+        """
+        if x.dtype.kind not in "fc":
+            raise ValueError(
+                f"{self}: x: expected floating-point numbers, got dtype {x.dtype}; convert it "
+                "first, with x.astype."
+            )
         y, slope = ACTIVATIONS[self.name](x)
         return y, lambda dy: (dy * slope(), {})

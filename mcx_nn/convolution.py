@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -17,7 +18,14 @@ from mcx_nn.primitives import (
     outputs_of_tiles,
     sum_rows,
 )
-from mcx_nn.shapes import expect_at_least, expect_extents, expect_parameters, expect_shape, pair
+from mcx_nn.shapes import (
+    expect_at_least,
+    expect_extents,
+    expect_pairs_at_least,
+    expect_parameters,
+    expect_shape,
+    pair,
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,9 @@ class Conv2d(Layer):
     def __post_init__(self):
         """Refuse sizes that make no layer."""
         expect_at_least(1, self, channels=self.channels, filters=self.filters, groups=self.groups)
-        expect_at_least(1, self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
-        expect_at_least(0, self, padding=self.padding)
+        expect_pairs_at_least(1, self, kernel=self.kernel)
+        expect_pairs_at_least(1, self, stride=self.stride, dilation=self.dilation)
+        expect_pairs_at_least(0, self, padding=self.padding)
         if self.channels % self.groups or self.filters % self.groups:
             raise ValueError(
                 f"{self}: groups: expected a divisor of channels and filters, got {self.groups}."
@@ -102,7 +111,8 @@ class Conv2d(Layer):
             constant = context.get("constant_input")
             dx = None if constant else images_of_tiles(outputs, kernels, tiling)
             dweight = kernels_of_tiles(images, outputs, tiling)
-            dbias = sum_rows(dy.reshape(len(x), -1, self.filters)).sum(axis=0)
+            places = prod(dy.shape[1:3])
+            dbias = sum_rows(dy.reshape(len(x), places, self.filters)).sum(axis=0)
             return dx, {"weight": dweight, "bias": dbias}
 
         return outputs_of_tiles(images, kernels, tiling) + params["bias"], backward

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mcx_nn.layer import Layer
+from mcx_nn.primitives import frozen
 from mcx_nn.shapes import expect_shape
 
 
@@ -23,6 +22,7 @@ class Dropout(Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> layer, x = Dropout(0.5), np.array([[1.0, 2.0, 3.0, 4.0]])
     >>> masks = layer.draw_masks(np.random.default_rng(0), 1, (4,))
     >>> masks
@@ -60,10 +60,8 @@ class Dropout(Layer):
         """
         if not context.get("train"):
             return x, lambda dy: (dy, {})
-        # One array of factors: a single product forward, a single one backward. A view that no one
-        # can write to: what keeps it for later need not copy it.
-        factors = self._mask(x, context).astype(x.dtype) / (1 - self.rate)
-        factors = np.broadcast_to(factors, x.shape)
+        # One array of factors: a single product forward, a single one backward.
+        factors = frozen(self._mask(x, context).astype(x.dtype) / (1 - float(self.rate)))
         return x * factors, lambda dy: (dy * factors, {})
 
     def _mask(self, x, context):

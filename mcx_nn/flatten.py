@@ -24,4 +24,4 @@ class Flatten(Layer):
 
     def forward(self, params, x, context):
         """Return x as a matrix and the backward; see `Layer.forward`."""
-        return x.reshape(x.shape[0], -1), lambda dy: (dy.reshape(x.shape), {})
+        return x.reshape(x.shape[0], prod(x.shape[1:])), lambda dy: (dy.reshape(x.shape), {})

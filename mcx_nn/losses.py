@@ -38,11 +38,16 @@ def softmax_cross_entropy(logits, labels):
     batch, classes = logits.shape
     _expect_labels("softmax_cross_entropy", labels, batch, classes)
     target = labels[:, None] == np.arange(classes, like=labels)
+    first = np.argmax(logits, axis=1)[:, None] == np.arange(classes, like=labels)
     shifted = logits - np.max(logits, axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(axis=1, keepdims=True)
-    log_probability = np.where(target, shifted - np.log(total), 0)
-    return -log_probability.sum() / batch, (exponentials / total - target) / batch
+    # Where one exponential is nearly all of the total, log(total) and p − 1 would cancel.
+    loss = np.log1p(np.where(first, 0, exponentials).sum(axis=1)).sum()
+    loss = loss - np.where(target, shifted, 0).sum()
+    others = np.where(target, 0, exponentials)
+    slope = np.where(target, -others.sum(axis=1, keepdims=True), exponentials) / total
+    return loss / batch, slope / batch
 
 
 def binary_cross_entropy_with_logits(logits, targets):
@@ -163,7 +168,7 @@ def mean_squared_error(prediction, target):
     2.5 [[1. 2.]]
     """
     expect_shape("mean_squared_error", "target", target, prediction.shape)
-    error = prediction - target
+    error = prediction - target.astype(prediction.dtype)
     return np.square(error).mean(), 2 * error / error.size
 
 

@@ -99,9 +99,10 @@ class BatchNorm(Layer):
         if train:
             _, variance, centred = _moments(rows, count)
         else:
-            mean, variance = (state.astype(x.dtype) for state in self._running(context).values())
+            dtype = params["scale"].dtype  # that of the parameters: x may be coarser, or real
+            mean, variance = (state.astype(dtype) for state in self._running(context).values())
             centred = rows - mean
-        inverse = 1 / np.sqrt(variance + self.epsilon)
+        inverse = 1 / np.sqrt(variance + float(self.epsilon))
         gain = params["scale"] * inverse
 
         def backward(dy):
@@ -191,7 +192,8 @@ class LayerNorm(Layer):
 
     def __post_init__(self):
         """Refuse sizes that make no layer."""
-        expect_at_least(1, self, features=min(self._extents, default=0))
+        for extent in self._extents or (0,):
+            expect_at_least(1, self, features=extent)
         _expect_nonnegative(self)
 
     @property
@@ -223,7 +225,7 @@ class LayerNorm(Layer):
         scale, shift = (params[name].reshape(features) for name in ("scale", "shift"))
         centred = vectors - vectors.mean(axis=1, keepdims=True)
         variance = np.einsum("nf,nf->n", centred, centred)[:, None] / features
-        inverse = 1 / np.sqrt(variance + self.epsilon)
+        inverse = 1 / np.sqrt(variance + float(self.epsilon))
         normal = centred * inverse
 
         def backward(dy):

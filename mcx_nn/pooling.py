@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 
 from mcx_nn.layer import Layer
-from mcx_nn.primitives import pick, share_in_tiles, sum_rows, tile_means, unpick
-from mcx_nn.shapes import expect_at_least, expect_extents, expect_shape, pair
+from mcx_nn.primitives import frozen, pick, share_in_tiles, sum_rows, tile_means, unpick
+from mcx_nn.shapes import expect_extents, expect_pairs_at_least, expect_shape, pair
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class _TilePool(Layer):
 
     def __post_init__(self):
         """Refuse sizes that make no layer."""
-        expect_at_least(1, self, size=self.size)
+        expect_pairs_at_least(1, self, size=self.size)
 
     def output_shape(self, shape):
         """Return (H/kH, W/kW, C) for a sample (H, W, C)."""
@@ -146,6 +146,7 @@ def _winners(x, tile_height, tile_width):
     """Return the flat positions in x of the winners of all tiles, (B, H/kH, W/kW, C) integers."""
     batch, height, width, channels = x.shape
     places = list(np.ndindex(tile_height, tile_width))
+    x = np.real(x) if x.dtype.kind == "c" else x  # as a step along i must not choose
     beaten = _beaten([x[:, u::tile_height, v::tile_width] for u, v in places])
     like = beaten[0]
     rows = np.arange(batch * height, like=like).reshape(batch, height)[:, ::tile_height] * width
@@ -153,8 +154,7 @@ def _winners(x, tile_height, tile_width):
     positions = corners[..., None] * channels + np.arange(channels, like=like)
     for (u, v), lost in zip(places[1:], beaten[1:], strict=True):
         positions += ~lost * ((u * width + v) * channels)
-    # A view that no one can write to: what keeps it for later need not copy it.
-    return np.broadcast_to(positions, positions.shape)
+    return frozen(positions)
 
 
 def _beaten(entries):

@@ -8,7 +8,8 @@ class L2Regularized:
 
     L(w, batch) + strength/2 Σ_i mask[i] w[i]²,  with strength·mask·w added to the gradient
 
-    Whatever else the problem offers, such as `predict` and `init`, is offered here as well.
+    Whatever else the problem offers, such as `predict` and `init`, is offered here as well, and
+    what is set here, such as `context`, is set there.
 
     Parameters
     ----------
@@ -46,13 +47,19 @@ class L2Regularized:
         if not 0 <= strength < float("inf"):
             raise ValueError(f"L2Regularized: strength: expected at least 0, got {strength}.")
         self.problem = problem
-        self.strength = strength
+        self.strength = float(strength)  # a NumPy scalar would widen float32
         self.mask = mask
 
     def __getattr__(self, name):
         if name == "problem":  # not yet set, while a copy is being made
             raise AttributeError(name)
         return getattr(self.problem, name)
+
+    def __setattr__(self, name, value):
+        if name in ("problem", "strength", "mask", *vars(L2Regularized)):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.problem, name, value)
 
     def value(self, w, batch):
         """Return the loss on a batch with the term added."""

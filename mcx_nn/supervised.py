@@ -22,6 +22,11 @@ class Supervised:
     loss : callable
         ``loss(output, y) -> (value, gradient with respect to output)``.
 
+    Raises
+    ------
+    ValueError
+        If the model has no parameters.
+
     Attributes
     ----------
     parameters_size : int
@@ -50,6 +55,8 @@ class Supervised:
         for name, shape in model.parameters.items():
             start, end = end, end + prod(shape)
             self._slots[name] = slice(start, end), shape
+        if not end:
+            raise ValueError(f"Supervised: model: expected layers with parameters, got {model!r}.")
         self.parameters_size = end
 
     def init(self, rng, dtype=np.float64):

@@ -45,6 +45,11 @@ def memory(operands, shape, zeros=()):
     return out
 
 
+def in_floats(x, out):
+    """Return an operand, integers in the dtype of the result: small ones would wrap around."""
+    return x.astype(out.dtype) if getattr(x, "dtype", out.dtype).kind in "biu" else x
+
+
 class _Into(Rule):
     """What the two rules share: the function, the shape of its result, and a look at arguments."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from mcx.dispatch import is_number, name_of, numbers_of, unsupported
 from mcx.kernels import program
 from mcx.verbs.analytic import Analytic
-from mcx.verbs.into import BilinearInto, LinearInto, memory
+from mcx.verbs.into import BilinearInto, LinearInto, in_floats, memory
 from mcx.verbs.linear import Linear
 from mcx.verbs.multilinear import Multilinear
 
@@ -125,7 +125,7 @@ def register_linear(func=None, *, shape=None):
     @functools.wraps(func)
     def of_one(x, /, *static):
         out = memory((x,), shape(np.shape(x), *static))
-        func(x, *static, out=out)
+        func(in_floats(x, out), *static, out=out)
         return out
 
     return primitive(of_one, LinearInto(func, shape))
@@ -170,7 +170,7 @@ def register_bilinear(func=None, *, shape=None):
     @functools.wraps(func)
     def of_two(x, y, /, *static):
         out = memory((x, y), shape(np.shape(x), np.shape(y), *static))
-        func([(x, y)], *static, out=out)
+        func([(in_floats(x, out), in_floats(y, out))], *static, out=out)
         return out
 
     return primitive(of_two, BilinearInto(func, shape))

@@ -30,6 +30,8 @@ def machine(tiling, *arrays):
     """Return the machine code for a tiling and arrays, None where the plain way is to be taken."""
     global _work
     first = arrays[0]
+    if not tiling.tiles:  # of no images
+        return None
     if first.dtype.char not in "fd":
         return None
     if not all(

@@ -106,9 +106,11 @@ class Direct:
         windows = sliding_window_view(x, self.reach, axis=(1, 2))[
             :, ::rise, ::step, :, :: self.dilation[0], :: self.dilation[1]
         ]
-        batch, down, across = windows.shape[:3]
-        windows = windows.reshape(batch, down, across, self.groups, -1, *self.kernel)
-        split = out.reshape(self.groups, batch, down, across, *self.kernel, -1)
+        batch, down, across, channels = windows.shape[:4]
+        windows = windows.reshape(
+            batch, down, across, self.groups, channels // self.groups, *self.kernel
+        )
+        split = out.reshape(self.groups, batch, down, across, *self.kernel, channels // self.groups)
         split[...] = windows.transpose(3, 0, 1, 2, 5, 6, 4)
 
     def images_transposed(self, tiles, out):
@@ -117,7 +119,7 @@ class Direct:
         (top, left), (rise, step), (down, across) = self.padding, self.stride, self.grid
         shape = (batch, height + 2 * top, width + 2 * left, self.groups, channels // self.groups)
         padded = np.zeros_like(tiles, shape=shape)
-        windows = tiles.reshape(self.groups, batch, down, across, *self.kernel, -1)
+        windows = tiles.reshape(self.groups, batch, down, across, *self.kernel, shape[-1])
         for u, v in np.ndindex(*self.kernel):
             i, j = u * self.dilation[0], v * self.dilation[1]
             part = padded[:, i : i + rise * down : rise, j : j + step * across : step]

@@ -15,6 +15,7 @@ def transform(name, x, tiling, out):
 
 def outputs(pairs, tiling, out):
     """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
+    pairs = _alike(pairs, out)
     code = machine(tiling, out, *(x for pair in pairs for x in pair))
     if code:
         code.outputs(pairs, out)
@@ -27,6 +28,7 @@ def outputs(pairs, tiling, out):
 
 def images(pairs, tiling, out):
     """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
+    pairs = _alike(pairs, out)
     code = machine(tiling, out, *(x for pair in pairs for x in pair))
     if code:
         code.images_of(pairs, out)
@@ -39,6 +41,7 @@ def images(pairs, tiling, out):
 
 def kernels(pairs, tiling, out):
     """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
+    pairs = _alike(pairs, out)
     code = machine(tiling, out, *(x for pair in pairs for x in pair))
     if code:
         code.kernels_of(pairs, out)
@@ -47,6 +50,12 @@ def kernels(pairs, tiling, out):
     factors = [(tiling.as_images(v).swapaxes(1, 2), tiling.as_outputs(d)) for v, d in pairs]
     _add(factors, tiling.as_kernels(total))
     tiling.kernels_transposed(total, out)
+
+
+def _alike(pairs, out):
+    """Return the pairs in the dtype of the result, without which there is no machine code."""
+    with np.errstate(all="ignore"):  # the gaps between stored matrices hold anything
+        return [tuple(x.astype(out.dtype, copy=False) for x in pair) for pair in pairs]
 
 
 def _add(factors, total):

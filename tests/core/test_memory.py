@@ -1,5 +1,6 @@
 """Memory that is used again: never while an array still lies in it."""
 
+import os
 import threading
 
 import numpy as np
@@ -113,3 +114,16 @@ def test_blocks_can_be_given_up():
     memory.forget()
     memory.new_buffer(SHAPE, DTYPE).fill(4)
     assert (array == 3).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_the_lock():
+    """A child has no thread that would ever release a lock that was held at the fork."""
+    memory._lock.acquire()
+    threading.Timer(0.05, memory._lock.release).start()
+    child = os.fork()
+    if not child:
+        os._exit(int(memory._lock.locked()))
+    assert os.waitpid(child, 0)[1] == 0
+    assert not memory._lock.locked()

@@ -116,6 +116,7 @@ mcx.register_analytic = register_analytic
 kernels.cache, kernels.launch = SimpleNamespace(numba_ready=lambda: False), SimpleNamespace(WORK=0)
 memory = sys.modules["mcx.memory"]
 memory.new_buffer, memory.empty_like = None, lambda x, shape: np.empty(shape, x.dtype)
+memory.frozen = lambda x: x
 """
 
 

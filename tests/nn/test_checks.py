@@ -14,7 +14,6 @@ from mcx_nn import (
     MaxPool2d,
     softmax_cross_entropy,
 )
-from mcx_nn.primitives import col2im
 from tests.nn import checks
 
 
@@ -43,6 +42,12 @@ def problem_of(layer, shape, context=checks.EMPTY):
 
 def without_last(dy):
     return np.where(np.arange(len(dy)).reshape(-1, *[1] * (dy.ndim - 1)) < len(dy) - 1, dy, 0)
+
+
+def without_stride(params, x, dy):
+    """The gradient of the images under the first outputs of the convolution of stride 1."""
+    _, backward = Conv2d(1, 1, 2).forward(params, x[:, :3, :3], {})
+    return np.pad(backward(dy)[0], ((0, 0), (0, 1), (0, 1), (0, 0)))
 
 
 BACKWARD = {
@@ -79,16 +84,7 @@ BACKWARD = {
     "stride forgotten": (
         Conv2d(1, 1, 2, stride=2),
         (1, 4, 4, 1),
-        lambda params, x, dy, dx, grads: (
-            col2im(
-                (params["weight"].reshape(-1, 1) @ dy.reshape(-1, 1).T).T,
-                (1, 3, 3, 1),
-                (2, 2),
-                (1, 1),
-                (0, 0),
-            )[:, [0, 1, 2, 2]][:, :, [0, 1, 2, 2]],
-            grads,
-        ),
+        lambda params, x, dy, dx, grads: (without_stride(params, x, dy), grads),
     ),
     "slope": (
         Activation("sin"),

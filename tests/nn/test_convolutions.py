@@ -162,7 +162,8 @@ def test_blocks_and_threads(machine_code, monkeypatch, threads):
     tiling = Tiling(WINOGRAD4, WINOGRAD2, (9, 10, 9, 40), 37, (1, 1))
     windows = Direct((9, 10, 9, 6), 10, (3, 3), (1, 1), (1, 1), (1, 1), 2)
     before = mcx.get_num_threads()
-    for plan in (tiling, windows):
+    in_place = Direct((9, 10, 9, 6), 10, (3, 3), (1, 1), (1, 1), (1, 1), 1)
+    for plan in (tiling, windows, in_place):
         tiles, _ = tiles_of(plan)
         v, u, d = tiles
         pairs = [(v, u)], [(d, u)], [(v, d)]
@@ -183,6 +184,51 @@ def test_blocks_and_threads(machine_code, monkeypatch, threads):
         for a, b, cut in zip(again, tiles, ("images", "kernels", "outputs"), strict=True):
             seen = getattr(plan, f"as_{cut}")
             np.testing.assert_array_equal(seen(a), seen(b))
+
+
+@pytest.mark.parametrize(
+    "tiling",
+    [
+        Tiling(WINOGRAD2, WINOGRAD2, (0, 8, 8, 16), 16, (1, 1)),
+        Tiling(WINOGRAD4, WINOGRAD2, (0, 4, 4, 70), 33, (1, 1)),
+        Direct((0, 5, 7, 6), 8, (3, 2), (2, 1), (1, 2), (1, 2), 2),
+        Direct((0, 6, 5, 3), 5, (5, 3), (1, 1), (2, 1), (1, 1), 1),
+    ],
+    ids=str,
+)
+def test_no_images(machine_code, tiling):
+    """Sums over no images are zero, not what was in memory."""
+    v, u, d = tiles_of(tiling)[0]
+    y, dx, dw = results_of(tiling, ([(v, u)], [(d, u)], [(v, d)]))
+    assert y.size == dx.size == 0
+    assert not dw.any()
+
+
+@pytest.mark.parametrize("tiling", [TILINGS[0], TILINGS[6]], ids=["tiling", "windows"])
+def test_several_dtypes_take_machine_code(machine_code, monkeypatch, tiling):
+    """Operands in single precision count as the same numbers in double precision."""
+    (v, u, d), _ = tiles_of(tiling)
+    singles, doubles, used = [], [], []
+    for tiles, seen in ((u, tiling.as_kernels), (d, tiling.as_outputs)):
+        single = np.full(tiles.shape, 0x7FA00000, "uint32").view("float32")  # signalling NaN
+        seen(single)[...] = seen(tiles)
+        double = tiles.copy()
+        seen(double)[...] = seen(single)
+        singles.append(single)
+        doubles.append(double)
+
+    def machine(*arrays):
+        used.append(compiled.machine(*arrays))
+        return used[-1]
+
+    monkeypatch.setattr(products, "machine", machine)
+    (u, d), (exact_u, exact_d) = singles, doubles
+    mixed = results_of(tiling, ([(v, u)], [(exact_d, u)], [(v, d)]))
+    assert len(used) == 3
+    assert None not in used
+    alike = results_of(tiling, ([(v, exact_u)], [(exact_d, exact_u)], [(v, exact_d)]))
+    for got, expected in zip(mixed, alike, strict=True):
+        assert np.array_equal(got, expected)
 
 
 @pytest.mark.parametrize("name", ["direct", "winograd2", "winograd4", "auto"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import mcx
 from mcx_nn import Dropout
 
 
@@ -40,6 +41,20 @@ def test_masks_apply_in_train_mode_only():
     for context in ({}, {"masks": masks}, {"train": False, "masks": masks}):
         assert Dropout(0.5).forward({}, np.ones((2, 3)), context)[0].all()
     assert not Dropout(0.5).forward({}, np.ones((2, 3)), {"train": True, "masks": masks})[0].any()
+
+
+def test_kept_memory():
+    """A linearised dropout keeps its factors once, for both passes."""
+    x = np.random.default_rng(0).normal(size=(20, 50))
+    layer = Dropout(0.5)
+    context = {"train": True, "masks": layer.draw_masks(np.random.default_rng(1), 20, (50,))}
+
+    def gradient(x):
+        y, backward = layer.forward({}, x, context)
+        return backward(y)[0]
+
+    _, tangent = mcx.linearize(gradient, x)
+    assert tangent.nbytes == x.nbytes
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1, float("nan")])

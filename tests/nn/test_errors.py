@@ -6,14 +6,20 @@ import pytest
 from mcx_nn import (
     Activation,
     AvgPool2d,
+    BatchNorm,
     Concatenation,
     Conv2d,
     Dense,
+    Embedding,
     Flatten,
     Layer,
+    LayerNorm,
+    MaxPool2d,
     Residual,
     Sequential,
+    Supervised,
     lenet5,
+    mean_squared_error,
     mlp,
     resnet,
 )
@@ -41,6 +47,81 @@ from mcx_nn.combinator import Combinator
 def test_sizes(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda size: Dense(size, 3),
+        lambda size: Conv2d(1, size, 3),
+        lambda size: Conv2d(1, 2, 3, groups=size),
+        lambda size: BatchNorm(size),
+        lambda size: LayerNorm(size),
+        lambda size: LayerNorm((2, size)),
+        lambda size: Embedding(3, size),
+    ],
+)
+@pytest.mark.parametrize("size", [2.0, 1.5, "2", None])
+def test_sizes_are_integers(build, size):
+    with pytest.raises(ValueError, match=r"\(.*\): \w+: expected an integer, got "):
+        build(size)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda size: AvgPool2d(size),
+        lambda size: MaxPool2d(size),
+        lambda size: Conv2d(1, 2, size),
+        lambda size: Conv2d(1, 2, 3, stride=size),
+        lambda size: Conv2d(1, 2, 3, padding=size),
+        lambda size: Conv2d(1, 2, 3, dilation=size),
+    ],
+)
+@pytest.mark.parametrize(
+    "size",
+    [
+        1.5,
+        3.0,
+        "3",
+        "33",
+        None,
+        True,
+        (3,),
+        (3, 3, 3),
+        (3, 3.0),
+        (True, 3),
+        np.array([3, 3]),
+        {3, 4},
+    ],
+    ids=str,
+)
+def test_sizes_are_integers_or_pairs(build, size):
+    with pytest.raises(ValueError, match=r": expected an integer or a pair of integers, got ") as e:
+        build(size)
+    assert e.value.args[0].endswith(f"got {size!r}.")
+
+
+def test_one_size_is_no_pair():
+    with pytest.raises(ValueError, match=r"inputs: expected an integer, got \(2, 3\)"):
+        Dense((2, 3), 4)
+    with pytest.raises(ValueError, match=r"outputs: expected an integer, got True"):
+        Dense(2, True)
+
+
+def test_integers_of_numpy_and_lists_are_sizes():
+    for size in (np.int64(2), [2, 2], (np.int32(2), 2)):
+        layer = Conv2d(1, np.int64(3), size, stride=size)
+        params = layer.init(np.random.default_rng(0))
+        assert layer.forward(params, np.ones((1, 4, 4, 1)), {})[0].shape == (1, 2, 2, 3)
+        assert AvgPool2d(size).output_shape((4, 4, 1)) == (2, 2, 1)
+
+
+@pytest.mark.parametrize("layers", [[], [Flatten(), Activation("sin")]])
+def test_model_without_parameters(layers):
+    message = r"Supervised: model: expected layers with parameters, got Sequential\(layers=\["
+    with pytest.raises(ValueError, match=message):
+        Supervised(Sequential(layers), mean_squared_error)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +187,10 @@ def test_missing_parameter():
     model = Sequential([Flatten(), Dense(3, 2)])
     params = model.init(np.random.default_rng(0))
     del params["1.bias"]
-    with pytest.raises(KeyError, match="bias") as caught:
+    message = (
+        r"Dense\(inputs=3, outputs=2\): params: expected 'bias', got \['weight'\]; draw .* init"
+    )
+    with pytest.raises(ValueError, match=message) as caught:
         model.forward(params, np.ones((2, 3)), {})
     assert caught.value.__notes__ == ["In layer 1 Dense"]
 

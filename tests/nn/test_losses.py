@@ -74,6 +74,20 @@ def test_squares_value():
     np.testing.assert_allclose(loss, expected, rtol=8 * checks.EPS)
 
 
+@pytest.mark.parametrize("logits", [(40, 0), (0, 40, 1), (40, 0, 1), (0.5, -30, 35), (2, 2, 2)])
+def test_cross_entropy_keeps_the_digits_of_small_numbers(logits):
+    """Confident or not, right or wrong: loss and gradient against mpmath, entry by entry."""
+    for label in range(len(logits)):
+        loss, slope = softmax_cross_entropy(np.array([logits], float), np.array([label]))
+        with mpmath.workdps(60):
+            weights = [mpmath.exp(logit) for logit in logits]
+            p = [weight / sum(weights) for weight in weights]
+            expected = float(-mpmath.log(p[label]))
+            slopes = [float(q - (k == label)) for k, q in enumerate(p)]
+        np.testing.assert_allclose(loss, expected, rtol=4 * checks.EPS)
+        np.testing.assert_allclose(slope[0], slopes, rtol=4 * checks.EPS)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_binary_cross_entropy_value(soft):
     """The mean over all entries of −t log p − (1 − t) log(1 − p), in many digits."""

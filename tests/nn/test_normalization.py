@@ -72,6 +72,22 @@ def test_running_statistics_keep_their_dtype(dtype):
         assert {array.dtype for array in new.values()} == {np.dtype(dtype)}
 
 
+def test_running_statistics_have_the_dtype_of_the_parameters():
+    """Images in single precision, or real ones under complex weights, cost them no digits."""
+    layer = BatchNorm(2)
+    params, x = start(layer, (5, 2))
+    x = x.astype("float32")
+    context = {"state": {"mean": np.array([1 / 3, 0.1]), "variance": np.array([0.7, 1 / 7])}}
+    y, backward = layer.forward(params, x, context)
+    expected, backward_of_doubles = layer.forward(params, x.astype(float), context)
+    assert np.array_equal(y, expected)
+    assert np.array_equal(backward(y)[0], backward_of_doubles(y)[0])
+    context = {"state": {name: array + 0j for name, array in context["state"].items()}}
+    weights = {name: array + 1e-30j for name, array in params.items()}
+    steps, _ = layer.forward(weights, x, context)
+    np.testing.assert_allclose(steps.real, expected, rtol=1e-14)
+
+
 def test_train_mode_ignores_running_statistics():
     layer = BatchNorm(2)
     params, x = start(layer, (4, 2))

@@ -74,6 +74,15 @@ def test_value_alone_decides():
     assert tangent(p).item() == -2
 
 
+def test_complex_step_at_a_tie():
+    """The imaginary part, a step along i, has no say in which entry wins."""
+    x, steps = image([[1, 1], [0, 1]]), np.array([[0, 1], [5, 2]])[None, :, :, None]
+    for sign in (1, -1):
+        y, backward = MaxPool2d(2).forward({}, x + 1j * sign * steps, {})
+        assert y.item() == 1
+        assert np.array_equal(backward(y)[0][0, :, :, 0], [[1, 0], [0, 0]])
+
+
 def test_transposed_input():
     """An input that does not lie in memory in the order of its axes."""
     x = np.random.default_rng(0).normal(size=(2, 6, 4, 3))

@@ -157,6 +157,19 @@ def test_forwarding(supervised, batch, w):
     np.testing.assert_allclose(objective.full(w)[0], regularized.value(w, batch), rtol=1e-14)
 
 
+def test_what_belongs_to_the_problem_is_set_there(supervised):
+    """A restored context is the one that the loss reads; what is its own stays its own."""
+    regularized = L2Regularized(L2Regularized(supervised, 1.0), STRENGTH)
+    context = {"state": {}, "masks": {}}
+    regularized.context = context
+    assert supervised.context is regularized.context is context
+    regularized.strength = 2.0
+    assert regularized.problem.strength == 1.0
+    value = supervised.value
+    regularized.value = None
+    assert supervised.value == value
+
+
 def test_copies(supervised, batch, w):
     regularized = L2Regularized(supervised, STRENGTH)
     for twin in (copy.deepcopy(regularized), pickle.loads(pickle.dumps(regularized))):
