@@ -12,7 +12,7 @@ from core.test_linearize import RECORDED
 import mcx
 
 N = 1000
-FIXED = np.linspace(1, 2, N)
+FIXED = np.linspace(1, 2, N).copy()  # which is no view, so that no one can write to it below
 FIXED.setflags(write=False)
 ROWS = np.ones((2, N))
 ROWS.setflags(write=False)
