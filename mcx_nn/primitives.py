@@ -34,19 +34,19 @@ def output_tiles(dy, tiling, out):
 @mcx.register_bilinear(shape=lambda v, u, tiling: tiling.output_shape)
 def outputs_of_tiles(pairs, tiling, out):
     """Convolution y of images and kernels, given their tiles V and U."""
-    products.outputs(pairs, tiling, out)
+    products.transform_products("outputs", pairs, tiling, out)
 
 
 @mcx.register_bilinear(shape=lambda d, u, tiling: tiling.shape)
 def images_of_tiles(pairs, tiling, out):
     """Gradient dx of a convolution, given the tiles D and U."""
-    products.images(pairs, tiling, out)
+    products.transform_products("images_transposed", pairs, tiling, out)
 
 
 @mcx.register_bilinear(shape=lambda v, d, tiling: tiling.kernel_shape)
 def kernels_of_tiles(pairs, tiling, out):
     """Gradient dw of a convolution, given the tiles V and D."""
-    products.kernels(pairs, tiling, out)
+    products.transform_products("kernels_transposed", pairs, tiling, out)
 
 
 def _tiled(shape, size):

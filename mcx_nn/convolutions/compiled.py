@@ -90,13 +90,13 @@ class Machine:
         self.tiling, self.products = tiling, _products(dtype)
         self.itemsize = np.dtype(dtype).itemsize
 
-    def outputs(self, pairs, out):
+    def outputs_of_products(self, pairs, out):
         """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
         tiles, depth, columns = self.tiling.sizes
         ways = (depth, 1), (columns, 1)
         self._sum((tiles, depth, columns), pairs, ways, self.finish_outputs, out)
 
-    def images_of(self, pairs, out):
+    def images_transposed_of_products(self, pairs, out):
         """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
         tiles, depth, columns = self.tiling.sizes
         ways = (columns, 1), (1, columns)
@@ -104,7 +104,7 @@ class Machine:
         grain = self._tiles_of_image()  # which overlap
         self._sum((tiles, columns, depth), pairs, ways, self.finish_images, out, grain)
 
-    def kernels_of(self, pairs, out):
+    def kernels_transposed_of_products(self, pairs, out):
         """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
         tiles, depth, columns = self.tiling.sizes
         ways = (1, depth), (columns, 1)

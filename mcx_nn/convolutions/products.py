@@ -1,11 +1,25 @@
-"""Products of tiles between the transforms: the three results of a convolution and its gradient.
+"""Products of tiles between the transforms: a convolution, and its gradients by image and kernel.
 
-Each takes a list of pairs of stored tiles and writes the sum of their results.
+Each is the transform of a sum of matrix products: Aᵀ (Σ V U) A, B (Σ D Uᵀ) Bᵀ with every tile added
+to its place, and Gᵀ (Σ Vᵀ D) G.
 """
 
 import numpy as np
 
 from mcx_nn.convolutions.compiled import machine
+
+# Transform of the sum: (shape of the stored sum, its view as matrices, left and right operand and
+# whether they are transposed).
+_PRODUCTS = {
+    "outputs": ("output_tiles", "as_outputs", ("as_images", False), ("as_kernels", False)),
+    "images_transposed": ("image_tiles", "as_images", ("as_outputs", False), ("as_kernels", True)),
+    "kernels_transposed": (
+        "kernel_tiles",
+        "as_kernels",
+        ("as_images", True),
+        ("as_outputs", False),
+    ),
+}
 
 
 def transform(name, x, tiling, out):
@@ -13,54 +27,29 @@ def transform(name, x, tiling, out):
     getattr(machine(tiling, x, out) or tiling, name)(x, out)
 
 
-def outputs(pairs, tiling, out):
-    """Write Σ Aᵀ (V U) A over the pairs (V, U)."""
-    pairs = _alike(pairs, out)
-    code = machine(tiling, out, *(x for pair in pairs for x in pair))
-    if code:
-        code.outputs(pairs, out)
-        return
-    total = np.empty_like(out, shape=tiling.output_tiles)
-    factors = [(tiling.as_images(v), tiling.as_kernels(u)) for v, u in pairs]
-    _add(factors, tiling.as_outputs(total))
-    tiling.outputs(total, out)
-
-
-def images(pairs, tiling, out):
-    """Write Σ B (D Uᵀ) Bᵀ over the pairs (D, U), every tile added to its place."""
-    pairs = _alike(pairs, out)
-    code = machine(tiling, out, *(x for pair in pairs for x in pair))
-    if code:
-        code.images_of(pairs, out)
-        return
-    total = np.empty_like(out, shape=tiling.image_tiles)
-    factors = [(tiling.as_outputs(d), tiling.as_kernels(u).swapaxes(1, 2)) for d, u in pairs]
-    _add(factors, tiling.as_images(total))
-    tiling.images_transposed(total, out)
-
-
-def kernels(pairs, tiling, out):
-    """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D)."""
-    pairs = _alike(pairs, out)
-    code = machine(tiling, out, *(x for pair in pairs for x in pair))
-    if code:
-        code.kernels_of(pairs, out)
-        return
-    total = np.empty_like(out, shape=tiling.kernel_tiles)
-    factors = [(tiling.as_images(v).swapaxes(1, 2), tiling.as_outputs(d)) for v, d in pairs]
-    _add(factors, tiling.as_kernels(total))
-    tiling.kernels_transposed(total, out)
-
-
-def _alike(pairs, out):
-    """Return the pairs in the dtype of the result, without which there is no machine code."""
+def transform_products(name, pairs, tiling, out):
+    """Write a transform of the sum of the products of pairs of stored tiles into out."""
     with np.errstate(all="ignore"):  # the gaps between stored matrices hold anything
-        return [tuple(x.astype(out.dtype, copy=False) for x in pair) for pair in pairs]
+        pairs = [tuple(x.astype(out.dtype, copy=False) for x in pair) for pair in pairs]
+    code = machine(tiling, out, *(x for pair in pairs for x in pair))
+    if code:
+        getattr(code, f"{name}_of_products")(pairs, out)
+        return
+    stored, view, *operands = _PRODUCTS[name]
+    total = np.empty_like(out, shape=getattr(tiling, stored))
+    matrices = getattr(tiling, view)(total)
+    for number, pair in enumerate(pairs):
+        product = np.matmul(
+            *(_operand(tiling, x, *way) for x, way in zip(pair, operands, strict=True))
+        )
+        if number:
+            matrices += product
+        else:
+            matrices[...] = product
+    getattr(tiling, name)(total, out)
 
 
-def _add(factors, total):
-    """Write the sum of matrix products."""
-    first, *rest = factors
-    total[...] = np.matmul(*first)
-    for pair in rest:
-        total += np.matmul(*pair)
+def _operand(tiling, x, view, turned: bool):
+    """Return stored tiles as matrices, transposed if so said."""
+    matrices = getattr(tiling, view)(x)
+    return matrices.swapaxes(1, 2) if turned else matrices

@@ -73,14 +73,14 @@ def tiles_of(tiling, dtype="float64", seed=0):
 def results_of(tiling, pairs):
     """Return y, dx and dw for pairs of tiles (V, U), (D, U), (V, D)."""
     out = []
-    for function, shape, operands in zip(
-        (products.outputs, products.images, products.kernels),
+    for name, shape, operands in zip(
+        ("outputs", "images_transposed", "kernels_transposed"),
         (tiling.output_shape, tiling.shape, tiling.kernel_shape),
         pairs,
         strict=True,
     ):
         out.append(np.full(shape, np.nan, operands[0][0].dtype))
-        function(operands, tiling, out[-1])
+        products.transform_products(name, operands, tiling, out[-1])
     return out
 
 
