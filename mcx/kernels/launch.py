@@ -12,6 +12,7 @@ import functools
 import math
 import operator
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,7 +85,14 @@ def set_num_threads(count: int) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="mcx")
+    return ThreadPoolExecutor(count, thread_name_prefix="mcx", initializer=_enter)
+
+
+_worker = threading.local()  # has a mark in the threads of the pool
+
+
+def _enter():
+    _worker.inside = True
 
 
 if hasattr(os, "register_at_fork"):  # a child has the pool's memory, but not its threads
@@ -94,9 +102,10 @@ if hasattr(os, "register_at_fork"):  # a child has the pool's memory, but not it
 def on_threads(run, size: int, grain: int = _BLOCK, least: int = _SPLIT) -> int:
     """Call run(start, stop) on ranges that make up 0 to size; return the union of the results.
 
-    Ranges are multiples of `grain`; below a size of `least` there is one.
+    Ranges are multiples of `grain`; below a size of `least`, and in a range of another call, there
+    is one.
     """
-    if size < least or get_num_threads() == 1:
+    if size < least or get_num_threads() == 1 or hasattr(_worker, "inside"):
         return run(0, size)
     count = get_num_threads()
     length = -(-size // (count * grain)) * grain

@@ -152,7 +152,7 @@ class Machine:
                     finish(total, out, (first, last))
             return 0
 
-        self._on_rows(blocks, rows, grain)
+        self._on_rows(blocks, rows, most, grain)
 
     def _multiply(self, operands, block, start, stop):
         """Write the sum of the products number start to stop for a block of rows."""
@@ -179,8 +179,9 @@ class OfTiles(Machine):
         self.of_images = tiling.shape[1:], (*tiling.grid, *tiling.start)
         self.of_outputs = tiling.output_shape[1:], (*tiling.grid, 0, 0)
 
-    def _on_rows(self, blocks, rows, grain):
-        blocks(0, rows)
+    def _on_rows(self, blocks, rows, most, grain):
+        """Run the blocks, every thread some of them where there are enough."""
+        launch.on_threads(blocks, rows, most, most * launch.get_num_threads())
 
     def _on_points(self, operands, block):
         """Multiply, every thread some of the points: it then reads no operand of another's."""
@@ -254,7 +255,7 @@ class OfWindows(Machine):
         self.kernels, self.outputs_transposed = tiling.kernels, tiling.outputs_transposed
         self.finish_outputs = self.finish_kernels = self._finish if tiling.groups > 1 else None
 
-    def _on_rows(self, blocks, rows, grain):
+    def _on_rows(self, blocks, rows, most, grain):
         """Run the blocks, every thread some of the rows: there are few points."""
         launch.on_threads(blocks, rows, grain, max(grain, _ROWS) + 1)
 

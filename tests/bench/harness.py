@@ -14,6 +14,8 @@ _VARIABLES = (
     *("VECLIB_MAXIMUM_THREADS", "MCX_NUM_THREADS"),
 )
 os.environ.update(dict.fromkeys(_VARIABLES, str(THREADS)))
+# OpenBLAS's threads wait for work at full speed, in the way of all others; 4 is the least.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 if THREADS == 1:
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("NPROC", str(THREADS))  # from which JAX takes the size of its pool of threads
