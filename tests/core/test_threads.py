@@ -1,4 +1,4 @@
-"""Splitting work over threads: every part once, errors come through, nesting stays in its thread."""
+"""Splitting work over threads: every part once, errors come through, nesting stays in a thread."""
 
 import threading
 
