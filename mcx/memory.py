@@ -67,7 +67,7 @@ def new_buffer(shape, dtype, zeros=()):
         out = np.empty(shape, dtype)
     else:
         block = _block(nbytes + ALIGNMENT)
-        start = -block.ctypes.data % ALIGNMENT
+        start = -block.__array_interface__["data"][0] % ALIGNMENT
         out = block[start : start + nbytes].view(dtype).reshape(shape)
     for k in zeros:
         out[k, ...] = 0

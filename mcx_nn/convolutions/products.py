@@ -8,16 +8,20 @@ import numpy as np
 
 from mcx_nn.convolutions.compiled import machine
 
-# Transform of the sum: (shape of the stored sum, its view as matrices, left and right operand and
-# whether they are transposed).
+# Transform of the sum: (the same in machine code, shape of the stored sum, its view as matrices,
+# left and right operand and whether they are transposed).
 _PRODUCTS = {
-    "outputs": ("output_tiles", "as_outputs", ("as_images", False), ("as_kernels", False)),
-    "images_transposed": ("image_tiles", "as_images", ("as_outputs", False), ("as_kernels", True)),
+    "outputs": (
+        *("outputs_of_products", "output_tiles", "as_outputs"),
+        *(("as_images", False), ("as_kernels", False)),
+    ),
+    "images_transposed": (
+        *("images_transposed_of_products", "image_tiles", "as_images"),
+        *(("as_outputs", False), ("as_kernels", True)),
+    ),
     "kernels_transposed": (
-        "kernel_tiles",
-        "as_kernels",
-        ("as_images", True),
-        ("as_outputs", False),
+        *("kernels_transposed_of_products", "kernel_tiles", "as_kernels"),
+        *(("as_images", True), ("as_outputs", False)),
     ),
 }
 
@@ -31,11 +35,11 @@ def transform_products(name, pairs, tiling, out):
     """Write a transform of the sum of the products of pairs of stored tiles into out."""
     with np.errstate(all="ignore"):  # the gaps between stored matrices hold anything
         pairs = [tuple(x.astype(out.dtype, copy=False) for x in pair) for pair in pairs]
+    method, stored, view, *operands = _PRODUCTS[name]
     code = machine(tiling, out, *(x for pair in pairs for x in pair))
     if code:
-        getattr(code, f"{name}_of_products")(pairs, out)
+        getattr(code, method)(pairs, out)
         return
-    stored, view, *operands = _PRODUCTS[name]
     total = np.empty_like(out, shape=getattr(tiling, stored))
     matrices = getattr(tiling, view)(total)
     for number, pair in enumerate(pairs):
