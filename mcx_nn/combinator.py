@@ -152,7 +152,7 @@ def located(name, layer):
     """Note on an error in which layer it arose, by its dotted name and class."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever it is, it gets the note and goes on
         notes = getattr(error, "__notes__", [])
         if notes and notes[-1].startswith(_NOTE):  # from a combinator further in
             notes[-1] = f"{_NOTE}{name}.{notes[-1].removeprefix(_NOTE)}"
