@@ -1,5 +1,9 @@
 """Regularization: a term in w added to a learning problem."""
 
+from math import prod
+
+import numpy as np
+
 from mcx_nn.shapes import expect_shape
 
 
@@ -14,7 +18,8 @@ class L2Regularized:
     Parameters
     ----------
     problem : Supervised
-        Or any object with ``value(w, batch)`` and ``value_and_grad(w, batch)``.
+        Or any object with ``value(w, batch)`` and ``value_and_grad(w, batch)``. For
+        Gauss-Newton it needs `forward`, `output_loss`, `output_shape` and `parameters_size` too.
     strength : float
         At least 0.
     mask : (P,) array of bool, optional
@@ -70,6 +75,61 @@ class L2Regularized:
         loss, grad = self.problem.value_and_grad(w, batch)
         term, slope = self._term(w)
         return loss + term, grad + slope
+
+    def forward(self, w, batch):
+        """Return the output of the problem on a batch followed by w, and how to go back.
+
+        The loss is a function of this longer output alone, convex where that of the problem is:
+        see `output_loss`. Its Gauss-Newton matrix JᵀH_L J is that of the problem plus
+        strength·diag(mask).
+
+        Returns
+        -------
+        output : (n + P,) array
+            The n entries of the problem's output in a row, then w.
+        backward : callable
+            ``backward(doutput) -> Jᵀ doutput`` of shape (P,), with J = ∂output/∂w.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcx_nn import Dense, Sequential, Supervised, mean_squared_error
+        >>> problem = Supervised(Sequential([Dense(1, 1)]), mean_squared_error)
+        >>> batch = np.array([[2.0], [3.0]]), np.zeros((2, 1))
+        >>> output, backward = L2Regularized(problem, 0.5).forward(np.array([1.0, 7.0]), batch)
+        >>> output, backward(np.array([1.0, 1.0, 10.0, 20.0]))
+        (array([ 9., 10., 1., 7.]), array([15., 22.]))
+        """
+        output, backward = self.problem.forward(w, batch)
+        n = output.size
+
+        def backward_of_both(doutput):
+            return backward(doutput[:n].reshape(output.shape)) + doutput[n:]
+
+        return np.concatenate([output.reshape(-1), w]), backward_of_both
+
+    def output_loss(self, output, batch):
+        """Return the loss of an output (n + P,) with the term added, and the gradient there."""
+        shape = self.problem.output_shape(batch)
+        n = prod(shape)
+        loss, doutput = self.problem.output_loss(output[:n].reshape(shape), batch)
+        term, slope = self._term(output[n:])
+        return loss + term, np.concatenate([doutput.reshape(-1), slope])
+
+    def output_shape(self, batch):
+        """Return the shape (n + P,) of the output on a batch."""
+        return (prod(self.problem.output_shape(batch)) + self.problem.parameters_size,)
+
+    def output_noise(self, rng, output, batch):
+        """Draw a random gradient at the output (n + P,), see `Supervised.output_noise`."""
+        shape = self.problem.output_shape(batch)
+        n = prod(shape)
+        noise = self.problem.output_noise(rng, output[:n].reshape(shape), batch)
+        normal = rng.standard_normal(self.problem.parameters_size)
+        of_w = np.asarray(normal * self.strength**0.5, dtype=output.dtype, like=output)
+        if self.mask is not None:
+            of_w = of_w * self.mask
+        return np.concatenate([noise.reshape(-1), of_w])
 
     def _term(self, w):
         """Return the term and its gradient."""

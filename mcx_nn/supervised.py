@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from mcx_nn.combinator import Combinator
+from mcx_nn.noise import NOISE
 from mcx_nn.primitives import join
 from mcx_nn.shapes import expect_shape
 
@@ -31,6 +32,8 @@ class Supervised:
     ----------
     parameters_size : int
         P, the number of parameters.
+    slots : dict
+        Name of a parameter -> (slice of w, shape).
     context : dict
         What the loss depends on beside w and the batch: "state", the running statistics of the
         model, and, once drawn, "masks". Evaluations read it; `update_state` and `draw_masks`
@@ -50,11 +53,11 @@ class Supervised:
         self.model = model
         self.loss = loss
         self.context = {"state": model.init_state()}
-        self._slots = {}
+        self.slots = {}
         end = 0
         for name, shape in model.parameters.items():
             start, end = end, end + prod(shape)
-            self._slots[name] = slice(start, end), shape
+            self.slots[name] = slice(start, end), shape
         if not end:
             raise ValueError(f"Supervised: model: expected layers with parameters, got {model!r}.")
         self.parameters_size = end
@@ -65,7 +68,7 @@ class Supervised:
 
     def ravel(self, params):
         """Concatenate a dict of parameters, or of gradients, into one vector of shape (P,)."""
-        return join([params[name].reshape(-1) for name in self._slots])
+        return join([params[name].reshape(-1) for name in self.slots])
 
     def unravel(self, w):
         """Return the parameters by name, as views of w.
@@ -76,7 +79,7 @@ class Supervised:
             Unless w has shape (P,).
         """
         expect_shape("unravel", "w", w, (self.parameters_size,))
-        return {name: w[slot].reshape(shape) for name, (slot, shape) in self._slots.items()}
+        return {name: w[slot].reshape(shape) for name, (slot, shape) in self.slots.items()}
 
     def predict(self, w, x):
         """Return the output of the model for inputs x of shape (B, ...), as after training."""
@@ -90,11 +93,79 @@ class Supervised:
 
     def value_and_grad(self, w, batch):
         """Return the loss on a batch (X, y) and its gradient with respect to w, of shape (P,)."""
-        x, y = batch
+        output, backward = self.forward(w, batch)
+        loss, doutput = self.output_loss(output, batch)
+        return loss, backward(doutput)
+
+    def forward(self, w, batch):
+        """Return the output of the model on a batch (X, y), in training, and how to go back.
+
+        Returns
+        -------
+        output : (B, ...) array
+        backward : callable
+            ``backward(doutput) -> Jᵀ doutput`` of shape (P,), with J = ∂output/∂w: the gradient
+            of a function of w where doutput is its gradient with respect to the output.
+
+        Examples
+        --------
+        >>> from mcx_nn import Dense, Sequential, mean_squared_error
+        >>> problem = Supervised(Sequential([Dense(2, 1)]), mean_squared_error)
+        >>> batch = np.array([[1.0, 2.0]]), np.array([[1.0]])
+        >>> output, backward = problem.forward(np.array([1.0, 1.0, 0.0]), batch)
+        >>> output, backward(np.array([[10.0]]))
+        (array([[3.]]), array([10., 20., 10.]))
+        >>> problem.output_loss(output, batch)
+        (np.float64(4.0), array([[4.]]))
+        """
+        x, _ = batch
         output, backward = self.model.forward(self.unravel(w), x, self._context(w, x, train=True))
-        loss, doutput = self.loss(output, y)
-        _, grads = backward(doutput)
-        return loss, self.ravel(grads)
+        return output, lambda doutput: self.ravel(backward(doutput)[1])
+
+    def output_loss(self, output, batch):
+        """Return the loss of an output (B, ...) on a batch (X, y), and the gradient there."""
+        return self.loss(output, batch[1])
+
+    def output_shape(self, batch):
+        """Return the shape (B, ...) of the output on a batch (X, y)."""
+        x, _ = batch
+        return (x.shape[0], *self.model.output_shape(tuple(x.shape[1:])))
+
+    def output_noise(self, rng, output, batch):
+        """Draw a random gradient at the output whose covariance is the Hessian of the loss.
+
+        Sent back it has the Gauss-Newton matrix as its covariance; see `mcx_nn.noise`.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        output : (B, ...) array
+        batch : (X, y)
+
+        Returns
+        -------
+        (B, ...) array
+
+        Raises
+        ------
+        ValueError
+            If `mcx_nn.noise.NOISE` has no row for the loss.
+
+        Examples
+        --------
+        >>> from mcx_nn import Dense, Sequential, softmax_cross_entropy
+        >>> problem = Supervised(Sequential([Dense(1, 2)]), softmax_cross_entropy)
+        >>> batch = np.zeros((1, 1)), np.array([0])
+        >>> problem.output_noise(np.random.default_rng(0), np.zeros((1, 2)), batch)
+        array([[ 0.5, -0.5]])
+        """
+        if self.loss not in NOISE:
+            name = getattr(self.loss, "__name__", self.loss)
+            raise ValueError(
+                f"output_noise: expected a loss with a row in mcx_nn.noise.NOISE, got {name}; "
+                "enter one there, or do without what needs it (Kronecker factors)"
+            )
+        return NOISE[self.loss](rng, output, batch[1])
 
     def draw_masks(self, rng, batch):
         """Draw the masks of the model for a batch (X, y) from a `numpy.random.Generator`.

@@ -10,9 +10,11 @@ from mcx_optim.cg import truncated_cg
 from mcx_optim.counts import Counts
 from mcx_optim.errors import NonDeterministicError, NonFiniteError
 from mcx_optim.fit import FitEvent, FitResult, fit
+from mcx_optim.gauss_newton import GaussNewton
 from mcx_optim.hessian import Hessian
 from mcx_optim.history import History
 from mcx_optim.krylov import KrylovResult, Status
+from mcx_optim.lanczos import LanczosResult, lanczos
 from mcx_optim.newton_krylov import NewtonKrylov
 from mcx_optim.objective import Objective
 from mcx_optim.progress import ProgressBar
@@ -25,9 +27,11 @@ __all__ = [
     "Counts",
     "FitEvent",
     "FitResult",
+    "GaussNewton",
     "Hessian",
     "History",
     "KrylovResult",
+    "LanczosResult",
     "NewtonKrylov",
     "NonDeterministicError",
     "NonFiniteError",
@@ -36,5 +40,6 @@ __all__ = [
     "Status",
     "StepInfo",
     "fit",
+    "lanczos",
     "truncated_cg",
 ]

@@ -2,7 +2,7 @@
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or the gradient at the current w is NaN or infinite."""
+    """The loss or the gradient at the current w, or w after a step, is NaN or infinite."""
 
 
 class NonDeterministicError(RuntimeError):

@@ -1,17 +1,23 @@
 """The training loop."""
 
+import math
+import operator
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from mcx_optim import checkpoint as checkpoints
+from mcx_optim.errors import NonFiniteError
 from mcx_optim.history import History
-from mcx_optim.objective import check_point
-from mcx_optim.step_info import StepInfo
+from mcx_optim.probe import check_point, probe
+from mcx_optim.recovery import Recovery
+from mcx_optim.step_info import StepInfo, StepLog
+
+MAX_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def fit(
     checkpoint: str | PathLike | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
+    on_nonfinite: str = "raise",
 ) -> FitResult:
     """Minimize the full loss of an objective by steps on shuffled batches.
 
@@ -108,6 +115,14 @@ def fit(
     resume : bool
         Whether to continue from the checkpoint instead of w. The continuation is bit for bit that
         of a run without interruption, `seconds` excepted.
+    on_nonfinite : {"raise", "skip", "roll_back"}
+        What to do where a step meets a loss, gradient or new w that is not finite. "skip": the step
+        is not taken, and the run goes on with the next batch. "roll_back": w and the optimizer go
+        back to the end of the last epoch (or the start), and the run goes on with the next batch;
+        so too where the training loss is not finite at the end of an epoch, which "raise" raises
+        and "skip" records. The step is logged with outcome "skipped" or "rolled back" and the
+        reason. As many failures from the same w as an epoch has steps, at most 10, are borne; one
+        more raises.
 
     Returns
     -------
@@ -116,7 +131,9 @@ def fit(
 
     Raises
     ------
-    NonFiniteError, NonDeterministicError, ValueError, TypeError
+    NonFiniteError
+        If the loss or the gradient is not finite at the start, or later as `on_nonfinite` says.
+    NonDeterministicError, ValueError, TypeError
         If the objective, w or the settings cannot be used; see `Objective.probe`.
 
     Examples
@@ -130,39 +147,43 @@ def fit(
     """
     check_point(w)
     n = objective.samples
-    batch_size = n if batch_size is None else batch_size
-    if not 1 <= batch_size <= n:
-        raise ValueError(f"batch_size: expected 1 to {n} samples, got {batch_size}")
-    if epochs < 0:
-        raise ValueError(f"epochs: expected 0 or more, got {epochs}")
+    batch_size = _integer("batch_size", n if batch_size is None else batch_size, 1, n)
+    epochs = _integer("epochs", epochs, 0)
+    if checkpoint_every is not None:
+        checkpoint_every = _integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (resume or checkpoint_every):
         raise ValueError("checkpoint: expected a file for resume and checkpoint_every, got None")
     settings = {
         "optimizer": type(optimizer).__name__,
         "batch_size": batch_size,
-        "seed": seed,
+        "seed": _integer("seed", seed, 0),
         "samples": n,
         "parameters": w.size,
         "dtype": str(w.dtype),
     }
+    recovery = Recovery(on_nonfinite, optimizer, min(MAX_FAILURES, -(-n // batch_size)))
+    parts = {"optimizer": optimizer, "objective": objective, "recovery": recovery}
     if resume:
-        run = _load(checkpoint, settings, objective, optimizer)
+        run = _load(checkpoint, settings, parts)
     else:
         rng = np.random.default_rng(np.random.SeedSequence(seed))
         run = _Run(w.copy(), rng, np.arange(0))
         with objective.uncounted():
-            objective.probe(w, objective.rows(slice(batch_size)))
-    loop = _Loop(objective, optimizer, epochs, batch_size, callbacks, evaluate)
+            probe(objective, w, objective.rows(slice(batch_size)))
+    recovery.begin(run.w)
+    loop = _Loop(objective, optimizer, epochs, batch_size, callbacks, evaluate, recovery)
     if not run.history.epochs:
         loop.record(run, epoch=0)
     while run.epoch <= epochs:
         for step in loop.steps(run):
             if checkpoint_every and step % checkpoint_every == 0:
-                _save(checkpoint, settings, objective, optimizer, run)
+                _save(checkpoint, settings, parts, run)
         optimizer.on_epoch(loop.record(run, epoch=run.epoch))
+        if on_nonfinite == "roll_back":
+            recovery.keep(run.w)
         run.epoch, run.cursor = run.epoch + 1, 0
         if checkpoint is not None:
-            _save(checkpoint, settings, objective, optimizer, run)
+            _save(checkpoint, settings, parts, run)
     return FitResult(run.w, run.history)
 
 
@@ -176,6 +197,7 @@ class _Loop:
     batch_size: int
     callbacks: Any
     evaluate: Any
+    recovery: Recovery
 
     def steps(self, run):
         """Take the remaining steps of an epoch, yielding after each the number taken so far."""
@@ -186,22 +208,62 @@ class _Loop:
             index = run.permutation[run.cursor : run.cursor + self.batch_size]
             batch = self.objective.rows(index)
             start = time.perf_counter()
-            run.w, info = self.optimizer.step(self.objective, run.w, batch)
+            info = self.step(run, batch)
             run.seconds += time.perf_counter() - start
             run.cursor += len(index)
             run.history.steps.append(info)
             self.notify(run, run.epoch, info=info)
             yield -(-run.cursor // self.batch_size)
 
+    def step(self, run, batch):
+        """Take one step or recover from its failure, and return the StepInfo."""
+        log = StepLog(self.objective)
+        try:
+            with self.recovery.quiet():
+                w, info = self.optimizer.step(self.objective, run.w, batch)
+            _check_step(self.optimizer, run.w, w)
+        except NonFiniteError as error:
+            run.w = self.recovery.restore(error)
+            return log.finish(self.recovery.outcome, str(error))
+        run.w = w
+        if self.recovery.policy == "skip":
+            self.recovery.keep(w)
+        return info
+
+    def train_loss(self, run, epoch):
+        """Return the loss of all data, after recovery if it is not finite."""
+        loss = self.full_loss(run.w)
+        if math.isfinite(loss) or self.recovery.policy == "skip":
+            return loss
+        error = self.failure(run.w, loss)
+        if epoch == 0:
+            raise error
+        run.w = self.recovery.restore(error)
+        last = run.history.steps[-1]
+        run.history.steps[-1] = replace(last, outcome=self.recovery.outcome, reason=str(error))
+        return self.full_loss(run.w)
+
+    def full_loss(self, w):
+        """Return the loss of all data, without counting it."""
+        with self.objective.uncounted(), self.recovery.quiet():
+            return self.objective.full_loss(w)
+
+    def failure(self, w, loss):
+        """Return the error that says where the loss of all data leaves the reals."""
+        try:
+            with self.objective.uncounted(), self.recovery.quiet():
+                self.objective.full(w)
+        except NonFiniteError as error:
+            return error
+        return NonFiniteError(f"training loss is {loss} by value, but finite by value_and_grad")
+
     def record(self, run, epoch):
         """Add a row of metrics to the history and return it."""
-        with self.objective.uncounted():
-            train_loss = self.objective.full_loss(run.w)
         row = {
             "epoch": epoch,
             "seconds": run.seconds,
             "gradient_equivalents": self.objective.gradient_equivalents(),
-            "train_loss": train_loss,
+            "train_loss": self.train_loss(run, epoch),
         }
         if self.evaluate is not None:
             row |= self.evaluate(run.w)
@@ -218,12 +280,38 @@ class _Loop:
             callback(event)
 
 
-def _save(path, settings, objective, optimizer, run):
-    states = {"optimizer": optimizer.state_dict(), "objective": objective.state_dict()}
+def _integer(name, value, least, most=None):
+    """Return an int in [least, most]."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected an integer, got {value!r} ({type(value).__name__})")
+    if number < least or (most is not None and number > most):
+        bounds = f"{least} or more" if most is None else f"{least} to {most} samples"
+        raise ValueError(f"{name}: expected {bounds}, got {number}")
+    return number
+
+
+def _check_step(optimizer, before, w):
+    """Raise unless the w of a step is finite and like the one before."""
+    name = f"{type(optimizer).__name__}.step"
+    shape, dtype = getattr(w, "shape", type(w).__name__), getattr(w, "dtype", None)
+    if shape != before.shape or dtype != before.dtype:
+        raise ValueError(
+            f"{name}: expected a new w of shape {before.shape} and dtype {before.dtype} like the "
+            f"old one, got {shape} and {dtype}; return (w, StepInfo) with w alike"
+        )
+    if not np.isfinite(w).all():
+        raise NonFiniteError(f"w is not finite after {name}; reduce the learning rate")
+
+
+def _save(path, settings, parts, run):
     arrays = {
-        f"{part}.{name}": np.asarray(value)
-        for part, state in states.items()
-        for name, value in state.items()
+        f"{name}.{key}": np.asarray(value)
+        for name, part in parts.items()
+        for key, value in part.state_dict().items()
     }
     document = {
         "settings": settings,
@@ -236,7 +324,7 @@ def _save(path, settings, objective, optimizer, run):
     checkpoints.save(path, document, {"w": run.w, "permutation": run.permutation} | arrays)
 
 
-def _load(path, settings, objective, optimizer):
+def _load(path, settings, parts):
     document, arrays = checkpoints.load(path)
     for name, value in settings.items():
         if document["settings"][name] != value:
@@ -244,10 +332,10 @@ def _load(path, settings, objective, optimizer):
                 f"checkpoint {path}: expected {name} {document['settings'][name]!r} as in the run "
                 f"that wrote it, got {value!r}; resume with the same settings"
             )
-    for part, owner in (("optimizer", optimizer), ("objective", objective)):
-        prefix = f"{part}."
-        owner.load_state_dict(
-            {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+    for name, part in parts.items():
+        prefix = f"{name}."
+        part.load_state_dict(
+            {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
         )
     rng = np.random.default_rng()
     rng.bit_generator.state = document["rng"]

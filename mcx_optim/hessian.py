@@ -1,9 +1,9 @@
 """Curvature operator: the exact Hessian of one batch."""
 
-import numpy as np
+from mcx_optim.curvature import Curvature
 
 
-class Hessian:
+class Hessian(Curvature):
     """Hessian H = ∇²f(w) of the loss f of one batch, as a linear operator.
 
     The gradient is evaluated and recorded once; every `H @ p` replays its tangent. H is symmetric
@@ -44,36 +44,7 @@ class Hessian:
            [ 1., -3.]])
     """
 
+    letter = "H"
+
     def __init__(self, objective, w, batch):
-        self.loss, self.gradient, self._product = objective.linearize(w, batch)
-        self.nbytes = self._product.nbytes
-
-    def __matmul__(self, p):
-        """Return H p for one direction p (P,).
-
-        Raises
-        ------
-        ValueError
-            If p has another shape. Several directions are rows, for `block`, and not columns.
-        """
-        if np.shape(p) != self.gradient.shape:
-            raise ValueError(
-                f"H @ p: expected p of shape {self.gradient.shape}, got {np.shape(p)}; for several "
-                "directions, as rows, call H.block"
-            )
-        return self._product(p)
-
-    def block(self, directions):
-        """Return H p_1, …, H p_k, as rows, for the rows of `directions` (k, P), at once.
-
-        Raises
-        ------
-        ValueError
-            If the directions are no rows of length P.
-        """
-        if np.shape(directions)[1:] != self.gradient.shape:
-            raise ValueError(
-                f"block: expected rows of length {self.gradient.size}, got shape "
-                f"{np.shape(directions)}; for one direction use H @ p"
-            )
-        return self._product(directions)
+        super().__init__(*objective.linearize(w, batch))

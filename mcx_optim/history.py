@@ -17,7 +17,7 @@ class History:
         Rows with "epoch" (0 is the start), "seconds" and "gradient_equivalents" spent on training
         so far, "train_loss" over all data, and what `evaluate` returned.
     steps : list of StepInfo
-        All steps in order.
+        All steps in order; those that failed say why (see `on_nonfinite` of `fit`).
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """The loss that an optimizer sees: one batch of it, all of it, and its curvature."""
 
+import functools
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ import numpy as np
 
 import mcx
 from mcx_optim.counts import Counts
-from mcx_optim.errors import NonDeterministicError, NonFiniteError
+from mcx_optim.curvature import Product
+from mcx_optim.errors import NonFiniteError
+from mcx_optim.parts import on_each, split, weighted
+from mcx_optim.probe import check_point, describe
 
 
 class Objective:
-    """Loss f(w; batch) with its gradient and Hessian-vector products, counting what it evaluates.
+    """Loss f(w; batch) with its gradient and curvature products, counting what it evaluates.
 
     The full loss is the mean over the samples of `data`,
 
@@ -30,11 +34,25 @@ class Objective:
         (w, batch) -> loss, for less than the gradient costs; default: from `value_and_grad`.
     first_nonfinite : callable, optional
         (w, batch) -> name of the first layer whose output is not finite, or None.
+    forward : callable, optional
+        (w, batch) -> (output z, backward) with ``backward(dz) -> Jᵀ dz`` (P,), J = ∂z/∂w.
+    output_loss : callable, optional
+        (z, batch) -> (loss, ∂loss/∂z), so that f(w; batch) is the loss of the output. Both are for
+        `gauss_newton`, in NumPy syntax as well.
+    output_noise : callable, optional
+        (rng, z, batch) -> random vector like z with mean 0 and covariance ∂²loss/∂z², for `draw`.
+    slots : dict, optional
+        Name of a parameter -> (slice of w, shape), for preconditioners.
     data : tuple of arrays, optional
         Arrays of equal length N, such as (X, y). A batch is the tuple of their rows. Without data
         the function has no samples: N = 1 and the batch is None.
     chunk : int
         Rows per evaluation of F, which bounds the memory.
+    separable : bool
+        Promise that f is a mean over the samples of a batch: not so with batch normalization. Every
+        batch is then evaluated in parts of at most `chunk` rows, which bounds the memory of
+        batches too, and at the same time on the threads of mcx (`mcx.set_num_threads`; BLAS is
+        best left one thread).
 
     Attributes
     ----------
@@ -67,9 +85,19 @@ class Objective:
         value_and_grad: Callable,
         value: Callable | None = None,
         first_nonfinite: Callable | None = None,
+        forward: Callable | None = None,
+        output_loss: Callable | None = None,
+        output_noise: Callable | None = None,
+        slots: dict | None = None,
         data: tuple | None = None,
         chunk: int = 1024,
+        separable: bool = False,
     ):
+        if data is not None and not isinstance(data, tuple):
+            raise TypeError(
+                f"data: expected a tuple of arrays such as (X, y), got {type(data).__name__}; for "
+                "one array use (X,)"
+            )
         if data is not None and len({len(part) for part in data}) != 1:
             lengths = ", ".join(str(len(part)) for part in data)
             raise ValueError(f"data: expected arrays of one length, got lengths ({lengths})")
@@ -81,34 +109,52 @@ class Objective:
         self.samples = 1 if data is None else len(data[0])
         self.counts = Counts()
         self._value_and_grad = value_and_grad
-        self._value = value
+        self.value = value
         self._first_nonfinite = first_nonfinite
+        self._forward = forward
+        self._output_loss = output_loss
+        self._output_noise = output_noise
+        self.slots = slots
+        self.separable = separable
         self._chunk = chunk
         self._point = None  # (w, F(w), ∇F(w)) of the last full gradient
+
+    @classmethod
+    def of(cls, problem, data: tuple | None = None, **keywords) -> "Objective":
+        """Return the objective of a learning problem, with all that the problem can evaluate.
+
+        Parameters
+        ----------
+        problem : object
+            With attributes of the names of the parameters above, as `mcx_nn.Supervised` and
+            `mcx_nn.L2Regularized` have them.
+        data, **keywords
+            data, chunk and separable, see above.
+        """
+        names = ("value_and_grad", "value", "first_nonfinite", "forward", "output_loss")
+        given = {name: getattr(problem, name) for name in (*names, "output_noise", "slots")}
+        return cls(**given, data=data, **keywords)
 
     # ----- one batch -----
 
     def loss(self, w, batch) -> float:
         """Return f(w; batch), which may be NaN or infinite."""
-        if self._value is None:
-            self._count("gradient", batch)
-            return float(self._value_and_grad(w, batch)[0])
-        self._count("loss", batch)
-        return float(self._value(w, batch))
+        self._count("gradient" if self.value is None else "loss", batch)
+        return self._mean(batch, lambda part: float(self._loss(w, part)))
 
     def value_and_grad(self, w, batch):
         """Return f(w; batch) and its gradient, both finite; raise NonFiniteError otherwise."""
         check_point(w)
         self._count("gradient", batch)
-        loss, gradient = self._value_and_grad(w, batch)
-        return self._checked(loss, gradient, w, batch)
+        shares, results = self._on_parts(batch, lambda part: self._value_and_grad(w, part))
+        return self._checked(shares, results, w, batch)
 
     def grad(self, w, batch):
         """Return the gradient of f(w; batch)."""
         return self.value_and_grad(w, batch)[1]
 
     def linearize(self, w, batch):
-        """Return f(w; batch), its gradient g and p -> Hp, a `HessianProduct` that reruns neither.
+        """Return f(w; batch), its gradient g and p -> Hp, a `Product` that reruns neither.
 
         Examples
         --------
@@ -124,9 +170,77 @@ class Objective:
         """
         check_point(w)
         self._count("linearize", batch)
-        (loss, gradient), lin = mcx.linearize(lambda v: self._value_and_grad(v, batch), w)
-        loss, gradient = self._checked(loss, gradient, w, batch)
-        return loss, gradient, HessianProduct(lin, lambda times: self._count("hvp", batch, times))
+
+        def record(part):
+            return mcx.linearize(lambda v: self._value_and_grad(v, part), w)
+
+        shares, recorded = self._on_parts(batch, record)
+        loss, gradient = self._checked(shares, [values for values, _ in recorded], w, batch)
+        terms = [(share, (lin, _second)) for share, (_, lin) in zip(shares, recorded, strict=True)]
+        return loss, gradient, Product(terms, functools.partial(self._count, "hvp", batch))
+
+    def gauss_newton(self, w, batch):
+        """Return f(w; batch), its gradient and p -> Gp, a `Product`.
+
+        G = Jᵀ H_L J, with J = ∂z/∂w for the output z and H_L = ∂²loss/∂z² there: see `GaussNewton`.
+
+        Raises
+        ------
+        ValueError
+            If the objective has no `forward` or no `output_loss`.
+        NonFiniteError
+            If the loss or the gradient is not finite.
+
+        Examples
+        --------
+        The output is z = w², the loss z·z/2:
+
+        >>> import numpy as np
+        >>> from mcx_optim import Objective
+        >>> forward = lambda w, batch: (w * w, lambda dz: 2 * w * dz)
+        >>> output_loss = lambda z, batch: (z @ z / 2, z)
+        >>> value_and_grad = lambda w, batch: (np.sum(w**4) / 2, 2 * w**3)
+        >>> objective = Objective(value_and_grad, forward=forward, output_loss=output_loss)
+        >>> loss, gradient, product = objective.gauss_newton(np.array([1.0, 2.0]), None)
+        >>> loss, gradient, product(np.ones(2))
+        (8.5, array([ 2., 16.]), array([ 4., 16.]))
+        """
+        self._expect("gauss_newton", forward=self._forward, output_loss=self._output_loss)
+        check_point(w)
+        self._count("linearize_gauss_newton", batch)
+
+        def record(part):
+            z, jacobian = mcx.linearize(lambda v: self._forward(v, part)[0], w)
+            (loss, slope), loss_hessian = mcx.linearize(lambda z: self._output_loss(z, part), z)
+            gradient, transposed = mcx.linearize(self._forward(w, part)[1], slope)
+            return (loss, gradient), (jacobian, loss_hessian, _second, transposed)
+
+        shares, recorded = self._on_parts(batch, record)
+        loss, gradient = self._checked(shares, [values for values, _ in recorded], w, batch)
+        terms = [(share, steps) for share, (_, steps) in zip(shares, recorded, strict=True)]
+        return loss, gradient, Product(terms, functools.partial(self._count, "gauss_newton", batch))
+
+    def draw(self, w, batch, rng):
+        """Return a random vector (P,) whose covariance is the Gauss-Newton matrix of the batch.
+
+        Jᵀu with u from `output_noise`. Its mean is 0.
+
+        Raises
+        ------
+        ValueError
+            If the objective has no `forward` or no `output_noise`.
+        """
+        self._expect("draw", forward=self._forward, output_noise=self._output_noise)
+        self._count("gradient", batch)
+        parts = self._split(batch)
+
+        def vector(item):
+            (share, part), rng = item
+            output, backward = self._forward(w, part)
+            return backward(self._output_noise(rng, output, part)) * math.sqrt(share)
+
+        rngs = rng.spawn(len(parts)) if len(parts) > 1 else [rng]
+        return sum(on_each(vector, list(zip(parts, rngs, strict=True))))
 
     def hvp(self, w, batch, p):
         """Return Hp, once; `linearize` is for several products at the same w."""
@@ -135,8 +249,47 @@ class Objective:
     def curvature(self, w, batch, p) -> float:
         """Return pᵀHp by one evaluation of the loss (equation 11 of Shen et al.)."""
         self._count("curvature", batch)
-        value = self._value or (lambda v, batch: self._value_and_grad(v, batch)[0])
-        return float(mcx.csdd2(lambda v: value(v, batch), w, p))
+        return self._mean(batch, lambda part: float(mcx.csdd2(self._at(part), w, p)))
+
+    def taylor(self, w, batch, delta, order: int):
+        """Return the coefficients c_0, …, c_k of f(w + γΔ; batch) in γ, from one evaluation.
+
+        Counted as 2k+1 losses: w has two coefficients and the outputs of a layer have k+1, so that
+        a matrix product becomes (k+1) + k of them.
+
+        Parameters
+        ----------
+        w, delta : arrays (P,)
+            Point and direction Δ.
+        batch : tuple of arrays or None
+            As in `loss`.
+        order : int
+            Order k, 1 and up.
+
+        Returns
+        -------
+        array (k+1,) of float64
+            c_j = φ⁽ʲ⁾(0)/j! of φ(γ) = f(w + γΔ), which may be NaN or infinite.
+
+        References
+        ----------
+        A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcx_optim import Objective
+        >>> objective = Objective(lambda w, batch: (np.sum(np.exp(w)), np.exp(w)))
+        >>> objective.taylor(np.zeros(2), None, np.array([1.0, -2.0]), order=3).round(4)
+        array([ 2.    , -1.    ,  2.5   , -1.1667])
+        """
+        check_point(w)
+        self._count("taylor", batch, 2 * order + 1)
+
+        def coefficients(part):
+            return np.asarray(mcx.taylor(self._at(part), w, delta, order), np.float64)
+
+        return self._mean(batch, coefficients)
 
     # ----- all data -----
 
@@ -180,42 +333,6 @@ class Objective:
             return "all layers are finite, so the loss function or the backward pass is the cause"
         return f"the first layer with a non-finite output is {name!r}"
 
-    def probe(self, w, batch):
-        """Check value_and_grad and value at w: repeatable, and of one mind on the loss.
-
-        Raises
-        ------
-        NonDeterministicError
-            If two evaluations differ by more than rounding.
-        ValueError
-            If `value` and `value_and_grad` give different losses, or the gradient is not like w.
-        NonFiniteError
-            If the loss or the gradient is not finite.
-        """
-        tolerance = math.sqrt(np.finfo(w.dtype).eps)
-        loss, gradient = self.value_and_grad(w, batch)
-        again, gradient_again = self.value_and_grad(w, batch)
-        change = float(np.max(np.abs(gradient_again - gradient)))
-        largest = float(np.max(np.abs(gradient)))
-        for name, difference, size in (
-            ("loss", abs(again - loss), abs(loss)),
-            ("gradient", change, largest),
-        ):
-            if difference > tolerance * size:
-                raise NonDeterministicError(
-                    f"{name} differs by {difference:.3g} of {size:.3g} between two evaluations of "
-                    f"the same batch {self._describe(batch)} at the same w (dropout, noise or "
-                    "shuffling inside value_and_grad?); draw random numbers beforehand and pass "
-                    "them in the batch"
-                )
-        value = loss if self._value is None else self.loss(w, batch)
-        if not abs(value - loss) <= tolerance * max(abs(loss), largest):
-            raise ValueError(
-                "value and value_and_grad disagree on the loss of the same batch "
-                f"{self._describe(batch)}: {value:.17g} and {loss:.17g}; compute both by one "
-                "function"
-            )
-
     @contextmanager
     def uncounted(self):
         """Leave `counts` as they are: for evaluations that only report."""
@@ -238,69 +355,76 @@ class Objective:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        self.counts = Counts(**{field.name: int(state[field.name]) for field in fields(Counts)})
+        names = [field.name for field in fields(Counts) if field.name in state]
+        self.counts = Counts(**{name: int(state[name]) for name in names})
         self._point = None
         if "w" in state:
             self._point = (state["w"], float(state["full_loss"]), state["full_gradient"])
 
+    def _loss(self, w, batch):
+        """Return f(w; batch) as it comes, for a Multicomplex w as well; not counted."""
+        if self.value is None:
+            return self._value_and_grad(w, batch)[0]
+        return self.value(w, batch)
+
+    def _at(self, batch):
+        """Return w -> f(w; batch)."""
+        return functools.partial(self._loss, batch=batch)
+
+    def _split(self, batch):
+        return split(batch, self._chunk) if self.separable else [(1.0, batch)]
+
+    def _on_parts(self, batch, function):
+        """Return the shares of the parts of a batch, and the function of each part."""
+        shares, parts = zip(*self._split(batch), strict=True)
+        return shares, on_each(function, parts)
+
+    def _mean(self, batch, function):
+        return weighted(*self._on_parts(batch, function))
+
     def _chunks(self):
-        for start in range(0, self.samples, self._chunk):
-            stop = min(start + self._chunk, self.samples)
+        size = self._chunk * (mcx.get_num_threads() if self.separable else 1)
+        for start in range(0, self.samples, size):
+            stop = min(start + size, self.samples)
             yield self.rows(slice(start, stop)), (stop - start) / self.samples
 
     def _count(self, kind, batch, times=1):
         self.counts += Counts(**{kind: times * (1 if batch is None else len(batch[0]))})
 
-    def _describe(self, batch):
-        return "(no data)" if batch is None else f"({len(batch[0])} samples)"
-
-    def _checked(self, loss, gradient, w, batch):
-        if gradient.shape != w.shape or gradient.dtype != w.dtype:
+    def _expect(self, method, **given):
+        missing = [name for name, function in given.items() if function is None]
+        if missing:
             raise ValueError(
-                f"gradient: expected shape {w.shape} and dtype {w.dtype} as w has, got "
-                f"{gradient.shape} and {gradient.dtype}; value_and_grad must return them alike"
+                f"{method}: expected an objective with {' and '.join(given)}, got one without "
+                f"{' and '.join(missing)}; pass them to Objective, or make it by "
+                "Objective.of(problem)"
             )
-        if np.size(loss) != 1:
-            raise ValueError(f"loss: expected one number, got shape {np.shape(loss)}")
-        loss = float(loss)
+
+    def _checked(self, shares, results, w, batch):
+        """Return the loss and the gradient of a batch from those of its parts."""
+        for loss, gradient in results:
+            if gradient.shape != w.shape or gradient.dtype != w.dtype:
+                raise ValueError(
+                    f"gradient: expected shape {w.shape} and dtype {w.dtype} as w has, got "
+                    f"{gradient.shape} and {gradient.dtype}; value_and_grad must return them alike"
+                )
+            if np.size(loss) != 1:
+                raise ValueError(f"loss: expected one number, got shape {np.shape(loss)}")
+        loss = weighted(shares, [float(loss) for loss, _ in results])
+        gradient = weighted(shares, [gradient for _, gradient in results])
         for name, finite, size in (
             ("loss", math.isfinite(loss), loss),
             ("gradient", bool(np.isfinite(gradient).all()), "not finite"),
         ):
             if not finite:
                 raise NonFiniteError(
-                    f"{name} is {size} on the batch {self._describe(batch)}: "
+                    f"{name} is {size} on the batch {describe(batch)}: "
                     f"{self.diagnose(w, batch)}; check the data, reduce the learning rate or the "
                     "scale of w"
                 )
         return loss, gradient
 
 
-class HessianProduct:
-    """The function p -> Hp of one batch, replayed from a recording. Made by `Objective.linearize`.
-
-    Attributes
-    ----------
-    nbytes : int
-        Bytes of the arrays that the recording keeps; they are freed with this object.
-    """
-
-    def __init__(self, lin, count):
-        self._lin = lin
-        self._count = count
-        self.nbytes = lin.nbytes
-
-    def __call__(self, p):
-        """Return Hp for p (P,), or the rows H p_1, …, H p_k for p (k, P), counted as k products."""
-        products = self._lin(p)[1]
-        self._count(1 if products.ndim == 1 else len(products))
-        return products
-
-
-def check_point(w):
-    """Raise TypeError or ValueError unless w is a flat vector of float32 or float64."""
-    if getattr(w, "dtype", None) not in (np.float32, np.float64):
-        got = getattr(w, "dtype", type(w).__name__)
-        raise TypeError(f"w: expected an array of float32 or float64, got {got}; use w.astype")
-    if w.ndim != 1 or w.size == 0:
-        raise ValueError(f"w: expected one flat vector (P,) with P > 0, got shape {w.shape}")
+def _second(pair):
+    """Return the gradient of a pair (loss, gradient)."""
+    return pair[1]

@@ -56,4 +56,5 @@ class ProgressBar:
                 **self._options,
             )
         self._bar.update()
-        self._bar.set_postfix(loss=f"{event.info.loss:.4g}", refresh=False)
+        if event.info.loss is not None:  # a step may fail before it has one
+            self._bar.set_postfix(loss=f"{event.info.loss:.4g}", refresh=False)

@@ -13,10 +13,10 @@ class StepInfo:
     Attributes
     ----------
     outcome : str
-        "accepted", "fallback" (a step, but not the one that the method asks for) or "skipped"
-        (w unchanged).
+        "accepted", "fallback" (a step, but not the one that the method asks for), "skipped"
+        (w unchanged) or, by `fit`, "rolled back" (w as it was at the end of the last epoch).
     reason : str or None
-        Why the step was skipped or a fallback.
+        Why the step was skipped, rolled back or a fallback.
     loss, new_loss : float
         Loss of the batch before and after the step.
     tracked_loss, new_tracked_loss : float

@@ -1,5 +1,7 @@
 """Which algorithm a convolution takes."""
 
+from functools import lru_cache
+
 from mcx_nn.convolutions.algorithms import KARATSUBA, WINOGRAD2, WINOGRAD4
 from mcx_nn.convolutions.direct import Direct
 from mcx_nn.convolutions.tiling import Tiling
@@ -55,7 +57,7 @@ def get_convolution() -> str:
 
 def tiling_of(shape, filters: int, kernel, stride, padding, dilation, groups: int):
     """Return the plan of a convolution of images of shape (B, H, W, C)."""
-    direct = Direct(shape, filters, kernel, stride, padding, dilation, groups)
+    direct = _direct(shape, filters, kernel, stride, padding, dilation, groups)
     plain = (kernel, stride, dilation, groups) == ((3, 3), (1, 1), (1, 1), 1)
     if not plain or _chosen == "direct":
         return direct
@@ -66,6 +68,11 @@ def tiling_of(shape, filters: int, kernel, stride, padding, dilation, groups: in
     else:
         down, across = _fastest(shape[0], direct.grid, padding)
     return Tiling(down, across, shape, filters, padding)
+
+
+@lru_cache(maxsize=256)
+def _direct(*geometry):
+    return Direct(*geometry)
 
 
 def _fastest(batch: int, grid, padding):

@@ -20,6 +20,7 @@ from mcx_nn.convolutions.windows import windows_source
 _BLOCK = 1 << 20  # bytes of products in one block
 _LEAST = 64  # rows of a block, so that packing the other operand pays
 _FLAT = 4  # products with so many times more columns than rows are computed transposed
+_DEPTH = 2048  # windows of one partial sum of a gradient of kernels
 _ROWS = 2048  # windows from which on they are split over threads
 _PARALLEL = 1 << 16  # numbers from which on transforms are split over threads
 
@@ -249,11 +250,11 @@ class OfWindows(Machine):
         super().__init__(tiling, dtype)
         self.code = _windows(dtype)
         self.geometry = (
-            *(tiling.shape[1:], tiling.grid, tiling.kernel, tiling.stride, tiling.padding),
+            *(tiling.shape[1:], *tiling.windows, tiling.padding),
             *(tiling.dilation, tiling.groups),
         )
         self.kernels, self.outputs_transposed = tiling.kernels, tiling.outputs_transposed
-        self.finish_outputs = self.finish_kernels = self._finish if tiling.groups > 1 else None
+        self.finish_outputs = self._finish if tiling.groups > 1 else None
 
     def _on_rows(self, blocks, rows, most, grain):
         """Run the blocks, every thread some of the rows: there are few points."""
@@ -271,6 +272,34 @@ class OfWindows(Machine):
             return 0
 
         launch.on_threads(run, self.tiling.tiles, 1, _ROWS)
+
+    def kernels_transposed_of_products(self, pairs, out):
+        """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D), every thread for some of the windows."""
+        tiles, depth, columns = self.tiling.sizes
+        groups = self.tiling.points
+        starts = range(0, tiles, _DEPTH)
+        totals = new_buffer((len(starts), groups, depth, columns), out.dtype)
+
+        def parts(start, stop):
+            for number in range(start, stop):
+                first = number * _DEPTH
+                last = min(first + _DEPTH, tiles)
+                for count, (left, right) in enumerate(pairs):
+                    self.products.multiply(
+                        left.reshape(-1),
+                        (first * depth, tiles * depth, 1, depth),
+                        right.reshape(-1),
+                        (first * columns, tiles * columns, columns, 1),
+                        totals[number].reshape(-1),
+                        (0, depth * columns, columns, 1),
+                        (depth, columns, last - first),
+                        groups,
+                        count == 0,
+                    )
+            return 0
+
+        launch.on_threads(parts, len(starts), 1, 2)
+        self.tiling.kernels_transposed(totals.sum(axis=0), out)
 
     def finish_images(self, total, out, part):
         """Add a range of rows into the windows that they belong to."""

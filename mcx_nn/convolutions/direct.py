@@ -3,15 +3,23 @@
 The trivial bilinear algorithm, for kernels, strides, dilations and groups of any size: V is the
 matrix of windows (G, T, K) with T = B·OH·OW windows of K = kH·kW·C/G entries in each of G groups,
 U the kernels (G, K, O/G), D the outputs (G, T, O/G). U and D are mere reshapings.
+
+Few filters would leave most of a vector register empty, and overlapping windows repeat the image
+kW/stride times. So a window spans several outputs of a row: it is wider by a stride for each, and
+U holds the kernel once for each, moved by as much, with zeros around (a block of a Toeplitz
+matrix). That takes some more multiplications, and much less memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+_COLUMNS = 32  # of a matrix of kernels, up to which a window spans several outputs
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,12 @@ class Direct:
     dilation: tuple[int, int]
     groups: int
 
-    @property
+    @cached_property
     def reach(self):
         """Extents of a kernel with its holes."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    @property
+    @cached_property
     def grid(self):
         """(OH, OW)."""
         return tuple(
@@ -58,6 +66,21 @@ class Direct:
         """(B, OH, OW, O)."""
         return self.shape[0], *self.grid, self.filters
 
+    @cached_property
+    def span(self) -> int:
+        """Outputs of a row that one window is wide enough for."""
+        if self.groups > 1 or self.dilation[1] > 1 or self.kernel[1] <= self.stride[1]:
+            return 1
+        most = min(self.grid[1], max(1, _COLUMNS // self.filters))
+        return next((n for n in range(most, 0, -1) if self.grid[1] % n == 0), 1)
+
+    @cached_property
+    def windows(self):
+        """((OH, OW/span), extents of a window, distances of windows), in height and width."""
+        (down, across), (rise, step) = self.grid, self.stride
+        window = self.kernel[0], self.kernel[1] + (self.span - 1) * step
+        return (down, across // self.span), window, (rise, step * self.span)
+
     @property
     def kernel_shape(self):
         """(kH, kW, C/G, O)."""
@@ -71,12 +94,13 @@ class Direct:
     @property
     def tiles(self) -> int:
         """T, the windows of all images."""
-        return self.shape[0] * prod(self.grid)
+        return self.shape[0] * prod(self.windows[0])
 
-    @property
+    @cached_property
     def sizes(self):
-        """(T, K, O/G), the extents of the matrices."""
-        return self.tiles, prod(self.kernel_shape[:3]), self.filters // self.groups
+        """(T, K, span·O/G), the extents of the matrices."""
+        depth = prod(self.windows[1]) * self.kernel_shape[2]
+        return self.tiles, depth, self.span * self.filters // self.groups
 
     @property
     def image_tiles(self):
@@ -85,12 +109,12 @@ class Direct:
 
     @property
     def kernel_tiles(self):
-        """Shape (G, K, O/G) of U."""
+        """Shape (G, K, span·O/G) of U."""
         return self.groups, *self.sizes[1:]
 
     @property
     def output_tiles(self):
-        """Shape (G, T, O/G) of D."""
+        """Shape (G, T, span·O/G) of D."""
         return self.groups, *self.sizes[::2]
 
     def as_images(self, tiles):
@@ -101,26 +125,27 @@ class Direct:
 
     def images(self, x, out):
         """Write every window of x as one row."""
-        (top, left), (rise, step) = self.padding, self.stride
+        (top, left), (_, window, (rise, step)) = self.padding, self.windows
+        reach = tuple((k - 1) * d + 1 for k, d in zip(window, self.dilation, strict=True))
         x = np.pad(x, ((0, 0), (top, top), (left, left), (0, 0)))
-        windows = sliding_window_view(x, self.reach, axis=(1, 2))[
+        windows = sliding_window_view(x, reach, axis=(1, 2))[
             :, ::rise, ::step, :, :: self.dilation[0], :: self.dilation[1]
         ]
         batch, down, across, channels = windows.shape[:4]
         windows = windows.reshape(
-            batch, down, across, self.groups, channels // self.groups, *self.kernel
+            batch, down, across, self.groups, channels // self.groups, *window
         )
-        split = out.reshape(self.groups, batch, down, across, *self.kernel, channels // self.groups)
+        split = out.reshape(self.groups, batch, down, across, *window, channels // self.groups)
         split[...] = windows.transpose(3, 0, 1, 2, 5, 6, 4)
 
     def images_transposed(self, tiles, out):
         """Add every row into the window that it came from."""
         batch, height, width, channels = self.shape
-        (top, left), (rise, step), (down, across) = self.padding, self.stride, self.grid
+        (top, left), ((down, across), window, (rise, step)) = self.padding, self.windows
         shape = (batch, height + 2 * top, width + 2 * left, self.groups, channels // self.groups)
         padded = np.zeros_like(tiles, shape=shape)
-        windows = tiles.reshape(self.groups, batch, down, across, *self.kernel, shape[-1])
-        for u, v in np.ndindex(*self.kernel):
+        windows = tiles.reshape(self.groups, batch, down, across, *window, shape[-1])
+        for u, v in np.ndindex(*window):
             i, j = u * self.dilation[0], v * self.dilation[1]
             part = padded[:, i : i + rise * down : rise, j : j + step * across : step]
             part += windows[:, :, :, :, u, v].transpose(1, 2, 3, 0, 4)
@@ -129,11 +154,29 @@ class Direct:
 
     def kernels(self, w, out):
         """Write the kernels as matrices."""
-        out[...] = w.reshape(-1, self.groups, out.shape[2]).transpose(1, 0, 2)
+        if self.span == 1:
+            out[...] = w.reshape(-1, self.groups, out.shape[2]).transpose(1, 0, 2)
+            return
+        out[...] = 0
+        for place in self._places(out):
+            place[...] = w
 
     def kernels_transposed(self, tiles, out):
-        """Write matrices as kernels."""
-        out[...] = tiles.transpose(1, 0, 2).reshape(out.shape)
+        """Write matrices as kernels, adding those of one window."""
+        if self.span == 1:
+            out[...] = tiles.transpose(1, 0, 2).reshape(out.shape)
+            return
+        first, *others = self._places(tiles)
+        out[...] = first
+        for place in others:
+            out += place
+
+    def _places(self, tiles):
+        """Return the places of the kernel in U, as views (kH, kW, C, O), one for each output."""
+        rows, columns = self.windows[1]
+        split = tiles.reshape(rows, columns, self.shape[3], self.span, self.filters)
+        starts = range(0, self.span * self.stride[1], self.stride[1])
+        return [split[:, j : j + self.kernel[1], :, n] for n, j in enumerate(starts)]
 
     def outputs(self, tiles, out):
         """Write matrices of outputs as images."""

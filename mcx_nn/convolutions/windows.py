@@ -36,7 +36,7 @@ def images(x, out, image, grid, kernel, stride, padding, dilation, groups, first
     run = kernel[1] * part if groups == 1 and dilation[1] == 1 else 0
     number, rest = first // (grid[0] * grid[1]), first % (grid[0] * grid[1])
     row, column = rest // grid[1] * stride[0] - padding[0], rest % grid[1] * stride[1] - padding[1]
-    below, right = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
+    below, beyond = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
     for tile in range(first, last):
         for g in range(groups):
             target = g * block + tile * size
@@ -47,8 +47,12 @@ def images(x, out, image, grid, kernel, stride, padding, dilation, groups, first
                     clear(out, at, kernel[1] * part)
                     continue
                 line = (number * height + y) * width
-                if run and column >= 0 and column + kernel[1] <= width:
-                    copy(x, (line + column) * channels, out, at, run)
+                if run:
+                    left = min(max(0, -column), kernel[1]) * part
+                    right = max(left, min(kernel[1], width - column) * part)
+                    clear(out, at, left)
+                    copy(x, (line + column) * part + left, out, at + left, right - left)
+                    clear(out, at + right, run - right)
                     continue
                 for v in range(kernel[1]):
                     z = column + v * dilation[1]
@@ -57,7 +61,7 @@ def images(x, out, image, grid, kernel, stride, padding, dilation, groups, first
                     else:
                         clear(out, at + v * part, part)
         column += stride[1]
-        if column == right:
+        if column == beyond:
             row, column = row + stride[0], -padding[1]
             if row == below:
                 number, row = number + 1, -padding[0]
@@ -74,7 +78,7 @@ def images_transposed(
     run = kernel[1] * part if groups == 1 and dilation[1] == 1 else 0
     number, rest = first // (grid[0] * grid[1]), first % (grid[0] * grid[1])
     row, column = rest // grid[1] * stride[0] - padding[0], rest % grid[1] * stride[1] - padding[1]
-    below, right = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
+    below, beyond = grid[0] * stride[0] - padding[0], grid[1] * stride[1] - padding[1]
     for tile in range(first, last):
         for g in range(groups):
             source = g * block + (tile - origin) * size
@@ -84,15 +88,17 @@ def images_transposed(
                     continue
                 at = source + u * kernel[1] * part
                 line = (number * height + y) * width
-                if run and column >= 0 and column + kernel[1] <= width:
-                    add(x, at, out, (line + column) * channels, run)
+                if run:
+                    left = min(max(0, -column), kernel[1]) * part
+                    right = max(left, min(kernel[1], width - column) * part)
+                    add(x, at + left, out, (line + column) * part + left, right - left)
                     continue
                 for v in range(kernel[1]):
                     z = column + v * dilation[1]
                     if 0 <= z < width:
                         add(x, at + v * part, out, (line + z) * channels + g * part, part)
         column += stride[1]
-        if column == right:
+        if column == beyond:
             row, column = row + stride[0], -padding[1]
             if row == below:
                 number, row = number + 1, -padding[0]

@@ -108,6 +108,43 @@ def test_value_and_predict(supervised, w, batch):
     assert softmax_cross_entropy(supervised.predict(w, x), y)[0] == loss
 
 
+def test_forward_and_output_loss_are_the_two_halves(supervised, w, batch):
+    output, backward = supervised.forward(w, batch)
+    np.testing.assert_array_equal(output, supervised.predict(w, batch[0]))
+    assert output.shape == supervised.output_shape(batch) == (5, 2)
+    loss, doutput = supervised.output_loss(output, batch)
+    assert loss == supervised.value(w, batch)
+    assert doutput.shape == output.shape
+    gradient = supervised.value_and_grad(w, batch)[1]
+    for _ in range(2):  # as often as one likes
+        np.testing.assert_array_equal(backward(doutput), gradient)
+    np.testing.assert_allclose(backward(-2 * doutput), -2 * gradient, rtol=1e-14)
+
+
+def test_backward_is_the_transpose_of_the_jacobian(supervised, w, batch):
+    """Both against complex steps, and J by mcx from the same forward pass."""
+    columns = [
+        checks.complex_step(lambda w: supervised.forward(w, batch)[0].reshape(-1), w, e)
+        for e in np.eye(w.size)
+    ]
+    J = np.stack(columns, axis=1)
+    output, jacobian = mcx.linearize(lambda w: supervised.forward(w, batch)[0], w)
+    p, dy = np.random.default_rng(1).normal(size=(2, w.size)), np.ones(output.shape)
+    checks.assert_close(jacobian(p).reshape(2, -1), p @ J.T, 64 * checks.EPS, "J p")
+    _, backward = supervised.forward(w, batch)
+    checks.assert_close(backward(dy), J.T @ dy.reshape(-1), 64 * checks.EPS, "Jᵀ dy")
+
+
+def test_forward_is_that_of_training(drifting, drifting_batch):
+    w = drifting.init(np.random.default_rng(1))
+    drifting.draw_masks(np.random.default_rng(2), drifting_batch)
+    drifting.update_state(w, drifting_batch)
+    output, _ = drifting.forward(w, drifting_batch)
+    loss, _ = drifting.output_loss(output, drifting_batch)
+    assert loss == drifting.value(w, drifting_batch)
+    assert not np.allclose(output, drifting.predict(w, drifting_batch[0]))
+
+
 def test_derivatives(supervised, w, batch):
     problem = checks.supervised_problem(supervised, w, batch)
     p, q = np.random.default_rng(1).normal(size=(2, w.size))

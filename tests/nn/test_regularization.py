@@ -79,6 +79,56 @@ def test_derivatives(supervised, batch, w, mask):
         checks.assert_close(tangent(np.stack([p, q])), products, 1024 * checks.EPS, "linearize")
 
 
+def test_the_loss_is_a_function_of_the_output_and_w(supervised, batch, w, mask):
+    """Forward, then `output_loss`, then backward give loss and gradient; so for Multicomplex w."""
+    for given, _ in cases(mask):
+        regularized = L2Regularized(supervised, STRENGTH, given)
+
+        def halves(w, regularized=regularized):
+            output, backward = regularized.forward(w, batch)
+            loss, doutput = regularized.output_loss(output, batch)
+            return loss, backward(doutput)
+
+        output, _ = regularized.forward(w, batch)
+        assert output.shape == regularized.output_shape(batch) == (5 * 2 + len(w),)
+        np.testing.assert_array_equal(output[:10], supervised.predict(w, batch[0]).reshape(-1))
+        np.testing.assert_array_equal(output[10:], w)
+        loss, gradient = regularized.value_and_grad(w, batch)
+        assert halves(w)[0] == loss
+        np.testing.assert_array_equal(halves(w)[1], gradient)
+        problem = checks.Problem(lambda w: halves(w)[0], lambda w: halves(w)[1], w)
+        checks.check_multicomplex(problem, *np.random.default_rng(2).normal(size=(2, len(w))))
+
+
+def test_output_loss_is_convex_in_the_output(supervised, batch, w, mask):
+    """Its Hessian is that of the loss in one block and strength·diag(mask) in the other."""
+    regularized = L2Regularized(supervised, STRENGTH, mask)
+    output, _ = regularized.forward(w, batch)
+    whole = checks.Problem(
+        lambda z: regularized.output_loss(z, batch)[0],
+        lambda z: regularized.output_loss(z, batch)[1],
+        output,
+    )
+    checks.check_gradient(whole)
+    first, y = output[:10].reshape(5, 2), batch[1]
+    alone = checks.dense_hessian(checks.loss_problem(softmax_cross_entropy, first, y))
+    expected = np.zeros((len(output), len(output)))
+    expected[:10, :10], expected[10:, 10:] = alone, STRENGTH * np.diag(mask)
+    checks.assert_close(checks.dense_hessian(whole), expected, 64 * checks.EPS, "Hessian")
+    assert np.linalg.eigvalsh(expected)[0] > -1e-15
+
+
+def test_a_loss_that_is_linear_in_the_output(batch, w):
+    """Its gradient is a constant array, beside that of the term: both become one."""
+    model = Sequential([Dense(3, 4), Activation("tanh"), Dense(4, 2)])
+    problem = Supervised(model, lambda z, y: (z.sum(), np.ones(z.shape)))
+    regularized = L2Regularized(problem, STRENGTH)
+    output, _ = regularized.forward(w, batch)
+    _, tangent = mcx.linearize(lambda z: regularized.output_loss(z, batch)[1], output)
+    expected = np.concatenate([np.zeros(10), STRENGTH * w])
+    np.testing.assert_array_equal(tangent(np.concatenate([np.ones(10), w])), expected)
+
+
 def test_third_order(supervised, batch, w):
     """The term is quadratic: third derivatives are those of the loss alone."""
     regularized = L2Regularized(supervised, STRENGTH)

@@ -132,7 +132,7 @@ class TestFreed:
         _, _, hvp = objective.linearize(w, objective.data)
         hvp(directions[0])
         hvp(directions)
-        dead = weakref.ref(hvp), weakref.ref(hvp._lin)
+        dead = weakref.ref(hvp), weakref.ref(hvp._terms[0][0])
         del hvp
         assert [ref() for ref in dead] == [None, None]
         assert gc.collect() == 0

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from mcx_optim import Counts, Hessian, NonDeterministicError, NonFiniteError, Objective
+from mcx_nn import Dense, L2Regularized, Sequential, Supervised, softmax_cross_entropy
+from mcx_optim import (
+    Counts,
+    Hessian,
+    NonDeterministicError,
+    NonFiniteError,
+    Objective,
+    StepInfo,
+)
+from mcx_optim.probe import probe
 from tests.optim.problems import (
     dense_hessian,
     network,
@@ -140,6 +149,48 @@ def test_full_gradient_is_evaluated_once_per_point():
     assert objective.counts == Counts(gradient=120)
 
 
+def test_objective_of_a_problem_has_all_that_it_evaluates(rng):
+    problem = Supervised(Sequential([Dense(3, 2)]), softmax_cross_entropy)
+    data = rng.normal(size=(10, 3)), rng.integers(0, 2, 10)
+    for each in (problem, L2Regularized(problem, 0.5)):
+        objective = Objective.of(each, data, chunk=4)
+        w = each.init(rng)
+        loss, gradient = each.value_and_grad(w, data)
+        np.testing.assert_allclose(objective.full(w)[0], loss, rtol=1e-14)
+        np.testing.assert_allclose(objective.full(w)[1], gradient, rtol=1e-12, atol=1e-15)
+        assert objective.loss(w, data) == each.value(w, data)
+        assert objective.counts == Counts(loss=10, gradient=10)  # the loss by `value`
+        assert "'0 Dense'" in objective.diagnose(np.full(8, 1e308), data)
+        loss, gradient_again, product = objective.gauss_newton(w, data)
+        np.testing.assert_array_equal(gradient_again, gradient)
+        assert product(w) @ w > 0
+        probe(objective, w, data)
+
+
+def test_state_restores_the_counts_and_the_last_full_evaluation():
+    objective, w = small_softmax()
+    objective.full(w)
+    Hessian(objective, w, objective.data) @ np.ones(15)
+    objective.counts += Counts(linearize_gauss_newton=3, gauss_newton=4)
+    twin, _ = small_softmax()
+    twin.load_state_dict(objective.state_dict())
+    assert twin.counts == objective.counts == Counts(0, 60, 60, 60, 0, 3, 4)
+    assert twin.full(w)[0] == objective.full(w)[0]
+    assert twin.counts == objective.counts
+
+
+def test_state_that_lacks_a_count_restores_it_as_zero():
+    """Such as one saved before that kind of evaluation was counted."""
+    objective, _ = small_softmax()
+    state = Objective.state_dict(objective) | {"gradient": 7}
+    del state["gauss_newton"], state["linearize_gauss_newton"]
+    objective.load_state_dict(state)
+    assert objective.counts == Counts(gradient=7)
+    log = StepInfo("accepted", counts=Counts(gradient=7)).to_dict()
+    del log["counts"]["gauss_newton"]
+    assert StepInfo.from_dict(log).counts == Counts(gradient=7)
+
+
 def test_sample_draws_different_rows_by_the_generator():
     objective, _ = small_softmax()
     X, Y = objective.sample(30, np.random.default_rng(3))
@@ -154,8 +205,8 @@ def test_sample_draws_different_rows_by_the_generator():
 
 def test_probe_accepts_a_sound_objective():
     objective, w = small_softmax()
-    objective.probe(w, objective.data)
-    network()[0].probe(network()[1], small_data())
+    probe(objective, w, objective.data)
+    probe(network()[0], network()[1], small_data())
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
@@ -167,7 +218,7 @@ def test_probe_catches_noise(part, rng):
 
     objective = Objective(noisy, data=small_data())
     with pytest.raises(NonDeterministicError, match=f"{part} differs .*60 samples.*dropout"):
-        objective.probe(np.zeros(15), objective.data)
+        probe(objective, np.zeros(15), objective.data)
 
 
 def test_probe_catches_a_value_that_is_not_the_loss_of_the_gradient():
@@ -175,7 +226,7 @@ def test_probe_catches_a_value_that_is_not_the_loss_of_the_gradient():
         softmax_value_and_grad, lambda w, b: softmax_value(w, b) + 1e-3, data=small_data()
     )
     with pytest.raises(ValueError, match="value and value_and_grad disagree"):
-        objective.probe(np.zeros(15), objective.data)
+        probe(objective, np.zeros(15), objective.data)
 
 
 def nan_network(w, batch):

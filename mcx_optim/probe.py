@@ -1,0 +1,80 @@
+"""Checks of an objective and a start before they are used."""
+
+import math
+
+import numpy as np
+
+from mcx_optim.errors import NonDeterministicError
+
+
+def check_point(w):
+    """Raise TypeError or ValueError unless w is a flat vector of float32 or float64."""
+    if getattr(w, "dtype", None) not in (np.float32, np.float64):
+        got = getattr(w, "dtype", type(w).__name__)
+        raise TypeError(f"w: expected an array of float32 or float64, got {got}; use w.astype")
+    if w.ndim != 1 or w.size == 0:
+        raise ValueError(f"w: expected one flat vector (P,) with P > 0, got shape {w.shape}")
+
+
+def describe(batch) -> str:
+    """Return how many samples a batch has, in brackets, for messages."""
+    return "(no data)" if batch is None else f"({len(batch[0])} samples)"
+
+
+def probe(objective, w, batch):
+    """Check an objective at w: repeatable, of one mind on the loss, and dependent on w.
+
+    Raises
+    ------
+    NonDeterministicError
+        If two evaluations differ by more than rounding.
+    ValueError
+        If `value` and `value_and_grad` give different losses, the gradient is not like w, or the
+        loss does not depend on w: the gradient is zero at w and the loss the same at another w.
+    NonFiniteError
+        If the loss or the gradient is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcx_optim import Objective
+    >>> probe(Objective(lambda w, batch: (1.0, np.zeros_like(w))), np.ones(2), None)
+    Traceback (most recent call last):
+        ...
+    ValueError: loss does not depend on w on the batch (no data): ...
+    """
+    tolerance = math.sqrt(np.finfo(w.dtype).eps)
+    loss, gradient = objective.value_and_grad(w, batch)
+    again, gradient_again = objective.value_and_grad(w, batch)
+    change = float(np.max(np.abs(gradient_again - gradient)))
+    largest = float(np.max(np.abs(gradient)))
+    for name, difference, size in (
+        ("loss", abs(again - loss), abs(loss)),
+        ("gradient", change, largest),
+    ):
+        if difference > tolerance * size:
+            raise NonDeterministicError(
+                f"{name} differs by {difference:.3g} of {size:.3g} between two evaluations of "
+                f"the same batch {describe(batch)} at the same w (dropout, noise or shuffling "
+                "inside value_and_grad?); draw random numbers beforehand and pass them in the "
+                "batch"
+            )
+    value = loss if objective.value is None else objective.loss(w, batch)
+    if not abs(value - loss) <= tolerance * max(abs(loss), largest):
+        raise ValueError(
+            f"value and value_and_grad disagree on the loss of the same batch {describe(batch)}: "
+            f"{value:.17g} and {loss:.17g}; compute both by one function"
+        )
+    if largest == 0.0 and _same_elsewhere(objective, w, batch, value):
+        raise ValueError(
+            f"loss does not depend on w on the batch {describe(batch)}: its gradient is exactly "
+            f"zero and it is {loss:.17g} at another w, too; compute it from w (are all units "
+            "saturated at the start?)"
+        )
+
+
+def _same_elsewhere(objective, w, batch, loss):
+    """Return whether f is `loss` at a w that differs by about its own size everywhere, too."""
+    generic = np.cos(np.cumsum(np.ones_like(w)))
+    with np.errstate(all="ignore"):
+        return objective.loss(w + (1 + np.max(np.abs(w))) * generic, batch) == loss

@@ -1,0 +1,135 @@
+"""What cannot be trained: settings, data, objectives and optimizers that `fit` refuses."""
+
+import numpy as np
+import pytest
+
+from mcx_optim import SGD, NewtonKrylov, NonDeterministicError, Objective, fit
+from tests.optim.problems import quadratic, small_softmax, softmax_value_and_grad, spd
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_size": 16.0}, TypeError, r"batch_size: expected an integer, got 16.0 \(float\)"),
+        ({"batch_size": True}, TypeError, r"batch_size: expected an integer, got True \(bool\)"),
+        ({"batch_size": "16"}, TypeError, r"batch_size: expected an integer, got '16' \(str\)"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected 1 to 60 samples, got 0"),
+        ({"batch_size": -1}, ValueError, "batch_size: expected 1 to 60 samples, got -1"),
+        ({"batch_size": np.nan}, TypeError, r"batch_size: expected an integer, got nan"),
+        ({"epochs": 2.0}, TypeError, r"epochs: expected an integer, got 2.0 \(float\)"),
+        ({"epochs": False}, TypeError, r"epochs: expected an integer, got False \(bool\)"),
+        ({"epochs": None}, TypeError, r"epochs: expected an integer, got None"),
+        ({"seed": 1.5}, TypeError, "seed: expected an integer, got 1.5"),
+        ({"seed": -1}, ValueError, "seed: expected 0 or more, got -1"),
+        ({"checkpoint_every": 0}, ValueError, "checkpoint_every: expected 1 or more, got 0"),
+        ({"checkpoint_every": 1.0}, TypeError, "checkpoint_every: expected an integer, got 1.0"),
+        ({"w": [0.0] * 15}, TypeError, "w: expected an array of float32 or float64, got list"),
+        ({"w": np.zeros(15, int)}, TypeError, "w: expected an array .* got int64"),
+        ({"w": np.zeros((5, 3))}, ValueError, r"w: expected one flat vector .* shape \(5, 3\)"),
+        ({"w": np.zeros(0)}, ValueError, r"w: expected one flat vector \(P,\) with P > 0"),
+        ({"w": None}, TypeError, "w: expected an array of float32 or float64, got NoneType"),
+        (
+            {"on_nonfinite": "ignore"},
+            ValueError,
+            "on_nonfinite: expected 'raise', 'skip' or 'roll_back', got 'ignore'",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(options, error, message):
+    objective, w = small_softmax()
+    with pytest.raises(error, match=message):
+        fit(objective, SGD(), **{"w": w, "epochs": 1} | options)
+
+
+def test_integers_of_numpy_are_integers(tmp_path):
+    objective, w = small_softmax()
+    path = tmp_path / "run.npz"
+    options = {"epochs": np.int32(1), "batch_size": np.int64(16), "seed": np.uint8(3)}
+    result = fit(objective, SGD(), w, **options, checkpoint=path)
+    expected = fit(small_softmax()[0], SGD(), w, 1, 16, 3)
+    assert np.array_equal(result.w, expected.w)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((np.ones((0, 5)), np.ones((0, 3))), "data: expected at least one sample, got none"),
+        ((np.ones((6, 5)), np.ones((5, 3))), r"data: expected arrays of one length.*\(6, 5\)"),
+        (np.ones((6, 5)), r"data: expected a tuple .* got ndarray; for one array use \(X,\)"),
+        ([np.ones((6, 5)), np.ones((6, 3))], r"data: expected a tuple .* got list"),
+    ],
+)
+def test_empty_and_ragged_data_are_refused(data, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Objective(softmax_value_and_grad, data=data)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda w: w[:-1], r"shape \(15,\) and dtype float64 like the old one, got \(14,\) and fl"),
+        (lambda w: w.reshape(5, 3), r"got \(5, 3\) and float64"),
+        (lambda w: w.astype(np.float32), r"got \(15,\) and float32"),
+        (lambda w: w + 0j, r"got \(15,\) and complex128"),
+        (lambda w: w.tolist(), "got list and None"),
+        (lambda w: None, "got NoneType and None"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["raise", "skip", "roll_back"])
+def test_step_to_another_kind_of_w_is_refused(returned, message, policy):
+    class Careless(SGD):
+        def step(self, objective, w, batch):
+            w, info = super().step(objective, w, batch)
+            return returned(w), info
+
+    objective, w = small_softmax()
+    with pytest.raises(ValueError, match=r"Careless.step: expected a new w of .*" + message):
+        fit(objective, Careless(), w, 1, 16, on_nonfinite=policy)
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip", "roll_back"])
+def test_noise_in_the_objective_is_refused_before_the_first_step(policy, rng):
+    def dropout(w, batch):
+        kept = w * (rng.random(w.size) > 0.5)
+        return kept @ kept / 2, kept
+
+    seen = []
+    with pytest.raises(NonDeterministicError, match=r"differs .*dropout.*draw random numbers bef"):
+        fit(
+            Objective(dropout),
+            SGD(),
+            np.arange(1.0, 9.0),
+            1,
+            callbacks=[seen.append],
+            on_nonfinite=policy,
+        )
+    assert seen == []
+
+
+def test_stationary_start_is_legal():
+    for objective in (
+        Objective(lambda w, batch: (1 + w @ w, 2 * w)),
+        Objective(lambda w, batch: (np.sum(w**4), 4 * w**3)),
+        Objective(lambda w, batch: ((w[0] - w[1]) ** 2, 2 * (w[0] - w[1]) * np.array([1.0, -1.0]))),
+        quadratic(spd(2), np.zeros(2)),
+    ):
+        result = fit(objective, NewtonKrylov(), np.zeros(2), 1)
+        assert result.w.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", [0.0, 2.5])
+def test_loss_that_does_not_depend_on_w_is_refused(loss, dtype):
+    """Such as one of a model whose parameters were not passed on, or of dead units."""
+    for function in (
+        lambda w: np.float64(loss),
+        lambda w: loss + 0 * np.sum(w),
+        lambda w: loss + np.sum(np.maximum(0 * w - 1, 0)),
+    ):
+        objective = Objective(lambda w, batch, f=function: (f(w), np.zeros_like(w)))
+        for start in (np.zeros(3, dtype), np.full(3, 1e6, dtype)):
+            with pytest.raises(ValueError, match=r"loss does not depend on w .*exactly zero and"):
+                fit(objective, SGD(), start, 1)
+    objective = Objective(lambda w, b: (np.mean(b[0]), 0 * w), data=(np.arange(60.0),))
+    with pytest.raises(ValueError, match=r"on the batch \(60 samples\)"):
+        fit(objective, SGD(), np.ones(2), 1)
