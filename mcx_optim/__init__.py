@@ -11,8 +11,10 @@ from mcx_optim.counts import Counts
 from mcx_optim.errors import NonDeterministicError, NonFiniteError
 from mcx_optim.fit import FitEvent, FitResult, fit
 from mcx_optim.gauss_newton import GaussNewton
+from mcx_optim.gradients import GrowingSample, MovingAverage, VarianceReduced
 from mcx_optim.hessian import Hessian
 from mcx_optim.history import History
+from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import KrylovResult, Status
 from mcx_optim.lanczos import LanczosResult, lanczos
 from mcx_optim.newton_krylov import NewtonKrylov
@@ -28,10 +30,13 @@ __all__ = [
     "FitEvent",
     "FitResult",
     "GaussNewton",
+    "GrowingSample",
     "Hessian",
     "History",
+    "Kronecker",
     "KrylovResult",
     "LanczosResult",
+    "MovingAverage",
     "NewtonKrylov",
     "NonDeterministicError",
     "NonFiniteError",
@@ -39,6 +44,7 @@ __all__ = [
     "ProgressBar",
     "Status",
     "StepInfo",
+    "VarianceReduced",
     "fit",
     "lanczos",
     "truncated_cg",

@@ -4,14 +4,20 @@ import math
 
 import numpy as np
 
-from mcx_optim.krylov import KrylovResult, Status
+from mcx_optim.krylov import KrylovResult, Status, length
 
 FLAT_RATIO = 1e-8
 LEAST_CURVATURE = 0.01
 
 
 def truncated_cg(
-    A, b, *, tolerance: float = 1e-8, max_iterations: int = 100, follow: bool = False
+    A,
+    b,
+    *,
+    tolerance: float = 1e-8,
+    max_iterations: int = 100,
+    negative: str = "stop",
+    preconditioner=None,
 ) -> KrylovResult:
     """Solve A x = b for symmetric A by conjugate gradients from x = 0, ending at κ = pᵀAp < 0.
 
@@ -21,8 +27,7 @@ def truncated_cg(
 
     * flat, |κ| ≤ 1e-8 ν ‖p‖² with ν the largest ‖Ap‖/‖p‖ seen, or |κ| within rounding of 0: the
       step along p is taken as if κ were 0.01 ν ‖p‖², and the recursion restarts from the residual;
-    * negative: the loop ends. `follow` adds the step along p first, with |κ| in place of κ, but at
-      least 0.01 ν ‖p‖².
+    * negative: as `negative` says.
 
     Parameters
     ----------
@@ -34,9 +39,13 @@ def truncated_cg(
         Stop at ‖r‖ ≤ tolerance·‖b‖, r = b - A x.
     max_iterations : int
         Largest number of products with A.
-    follow : bool
-        Whether to step along the direction of negative curvature that ends the loop. The step
-        decreases ½ xᵀAx - bᵀx like every other.
+    negative : {"stop", "follow", "ignore"}
+        What to do at κ < 0. "stop": the loop ends. "follow": a step along p is taken first, with
+        |κ| in place of κ, but at least 0.01 ν ‖p‖²; it decreases ½ xᵀAx - bᵀx like every other.
+        "ignore": go on as if A were positive definite, which finds a stationary point of
+        ½ xᵀAx - bᵀx and may increase it.
+    preconditioner : object with ``M @ r``, optional
+        Symmetric positive definite M near A⁻¹. In the flat case M b, or M r, is the direction.
 
     Returns
     -------
@@ -59,12 +68,19 @@ def truncated_cg(
     >>> bool(np.allclose(A @ result.x, [1.0, 2.0]))
     True
     """
-    x, r, p = np.zeros_like(b), b, b
-    rr = first = float(r @ r)
+    # In units of a power of two near ‖b‖, squares stay in range, and no digit changes.
+    size = length(b)
+    unit = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
+    b = b / b.dtype.type(unit)
+    precondition = (lambda r: r) if preconditioner is None else preconditioner.__matmul__
+    x, r, p = np.zeros_like(b), b, precondition(b)
+    rr, rz = float(r @ r), float(r @ p)
+    first = rr
     norm, noise = 0.0, 100 * float(np.finfo(b.dtype).eps)
 
     def result(status, iterations):
-        return KrylovResult(x, float(x @ (b - r)), math.sqrt(rr), iterations, status)
+        curvature, residual = float(x @ (b - r)) * unit * unit, math.sqrt(rr) * unit
+        return KrylovResult(x * b.dtype.type(unit), curvature, residual, iterations, status)
 
     if first == 0.0:
         return result(Status.ZERO_RIGHT_HAND_SIDE, 0)
@@ -76,17 +92,21 @@ def truncated_cg(
         norm = max(norm, math.sqrt(qq / pp))
         flat = abs(kappa) <= max(FLAT_RATIO * norm * pp, noise * math.sqrt(pp * qq))
         if norm == 0.0:
-            x = b
+            x = p
             return result(Status.FLAT, iteration + 1)
-        if not flat and kappa < 0 and not follow:
+        turned = not flat and kappa < 0 and negative != "ignore"
+        if turned and negative == "stop":
             return result(Status.NEGATIVE_CURVATURE, iteration + 1)
-        positive = not flat and kappa > 0
-        alpha = rr / (kappa if positive else max(-kappa, LEAST_CURVATURE * norm * pp))
+        if flat or turned:
+            kappa = max(-kappa, LEAST_CURVATURE * norm * pp)
+        alpha = rz / kappa
         x, r = x + alpha * p, r - alpha * q
-        previous, rr = rr, float(r @ r)
-        if not flat and kappa < 0:
+        rr = float(r @ r)
+        if turned:
             return result(Status.NEGATIVE_CURVATURE, iteration + 1)
         if math.sqrt(rr) <= tolerance * math.sqrt(first):
             return result(Status.CONVERGED, iteration + 1)
-        p = r if flat else r + (rr / previous) * p
+        z = precondition(r)
+        previous, rz = rz, float(r @ z)
+        p = z if flat else z + (rz / previous) * p
     return result(Status.MAX_ITERATIONS, max_iterations)

@@ -1,8 +1,11 @@
-"""What every Krylov solver of A x = b returns."""
+"""What every Krylov solver of A x = b returns, and the length of a vector."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import numpy as np
 
 
 class Status(Enum):
@@ -51,3 +54,23 @@ class KrylovResult:
     residual_norm: float
     iterations: int
     status: Status
+
+
+def length(x) -> float:
+    """Return ‖x‖, also where its square overflows or underflows.
+
+    Examples
+    --------
+    >>> round(length(np.array([3e30, 4e30], np.float32)) / 1e30, 3)
+    5.0
+    """
+    info = np.finfo(x.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(x @ x)
+    if info.tiny / info.eps <= square <= info.max:
+        return math.sqrt(square)
+    largest = float(np.max(np.abs(x)))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    scaled = x / largest
+    return largest * math.sqrt(float(scaled @ scaled))

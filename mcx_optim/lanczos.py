@@ -1,12 +1,11 @@
 """Krylov solver: Lanczos, which also knows the eigenvalues of the operator in its subspace."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mcx_optim.krylov import KrylovResult, Status
+from mcx_optim.krylov import KrylovResult, Status, length
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class _Process:
     """The Lanczos process: V as rows, T, and the vector to come."""
 
     def __init__(self, A, b, limit):
-        self.norm = _norm(b)  # ‖b‖
+        self.norm = length(b)  # ‖b‖
         self.rows = np.empty_like(b, shape=(limit, b.size))  # Vᵀ
         self.beta = self.norm  # length of the vector to come
         self.size = 0.0  # largest entry of T so far, β included
@@ -156,7 +155,7 @@ class _Process:
         k = len(self._diagonal)
         v = self._coming / self.beta
         q = self._A @ v
-        if not _norm(q) <= np.finfo(q.dtype).max:
+        if not length(q) <= np.finfo(q.dtype).max:
             return False
         self.rows[k] = v
         alpha = float(v @ q)
@@ -168,7 +167,7 @@ class _Process:
         # By now q is orthogonal to V but for rounding, and one sweep removes that.
         V = self.rows[: k + 1]
         self._coming = q - (V @ q) @ V
-        self.beta = _norm(self._coming)
+        self.beta = length(self._coming)
         self.size = max(self.size, abs(alpha), self.beta)
         return True
 
@@ -183,17 +182,3 @@ class _Process:
         """Return V y for coefficients of the first columns of V."""
         rows = self.rows[: len(y)]
         return np.asarray(y, dtype=rows.dtype, like=rows) @ rows
-
-
-def _norm(x):
-    """Return ‖x‖, also where its square overflows or underflows."""
-    info = np.finfo(x.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        square = float(x @ x)
-    if info.tiny / info.eps <= square <= info.max:
-        return math.sqrt(square)
-    largest = float(np.max(np.abs(x)))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    scaled = x / largest
-    return largest * math.sqrt(float(scaled @ scaled))

@@ -1,71 +1,92 @@
-"""The stochastic Newton-Krylov trainer: Hessian x truncated CG x Taylor ratio."""
+"""The stochastic Newton-Krylov trainer: curvature x Krylov solver x globalization."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mcx_optim import algorithm1
-from mcx_optim.armijo import armijo
-from mcx_optim.cg import truncated_cg
+from mcx_optim.damping import LevenbergMarquardt
+from mcx_optim.direction import Equation, escape, turned
+from mcx_optim.gauss_newton import GaussNewton
+from mcx_optim.gradients import NAMED, GrowingSample
 from mcx_optim.hessian import Hessian
+from mcx_optim.kronecker import Kronecker
+from mcx_optim.krylov import length
 from mcx_optim.step_info import StepLog
-from mcx_optim.taylor_ratio import taylor_ratio_step
+from mcx_optim.step_size import LINE_SEARCHES, step_size
 
-OVERPROJECTION = 1.1
-
-
-@dataclass(frozen=True)
-class _Direction:
-    """Direction Δ with b·Δ and ΔᵀHΔ."""
-
-    delta: Any
-    slope: float
-    curvature: float
-
-    @property
-    def predicted(self):
-        """E_Q, the change of the quadratic model at γ = 1."""
-        return self.slope + self.curvature / 2
+CURVATURES = {"hessian": Hessian, "gauss_newton": GaussNewton}
+NEGATIVE = ("follow", "stop", "absolute", "ignore")
 
 
 class NewtonKrylov:
-    """Newton steps H Δ = -g by truncated CG, with the Hessian of one batch.
+    """Newton steps A Δ = -b by a Krylov solver, with the curvature A of one batch.
 
-    One step on batch j with loss f_j, gradient g_j and Hessian H_j at w:
+    One step on batch j with loss f_j, gradient g_j and curvature A at w:
 
-    1. g = ∇F(w), the gradient over all data. Skip the batch if g_j·g < 0 (`screening`).
-    2. CG on H_j Δ = -b until ‖r‖ ≤ min(tolerance, √(‖b‖/‖b₀‖)) ‖b‖, with b = g or g_j (`rhs`) and
-       b₀ the first b of the run. It ends early at a direction of negative curvature.
-    3. If Δ·g > 0, remove 1.1 times the component of Δ along g (`screening`).
-    4. Skip unless b·Δ < 0 and E_Q = b·Δ + ½ΔᵀH_jΔ < 0. Choose γ ≤ 1 by the Taylor ratio, at most
-       `eta`, of the function whose model E_Q is: f_j if b = g_j, else f_j(v) + (g - g_j)·(v - w).
-    5. With b = g, halve γ until F decreases by 1e-4 γ g·Δ. Then w ← w + γΔ.
+    1. b: the global gradient g, or an estimate of it (`rhs`). Where b is exact, skip the batch if
+       g_j·b < 0 (`screening`).
+    2. CG on (A + λI) Δ = -b until ‖r‖ ≤ min(tolerance, √(‖b‖/‖b₀‖)) ‖b‖, b₀ the first b of the
+       run, or `max_cg` products. It ends early at a direction of negative curvature
+       (`negative_curvature`).
+    3. If Δ·b > 0, remove 1.1 times the component of Δ along b (`screening`).
+    4. Skip unless b·Δ < 0 and E_Q = b·Δ + ½ΔᵀAΔ < 0. Choose γ, at most 1 unless E_Q falls without
+       bound, by the Taylor ratio, at most `eta`, of the function φ whose gradient is b (see
+       `mcx_optim.gradients.Estimate`): f_j, or f_j(v) + (b - g_j)·(v - w), or the loss of the
+       sample that b is the gradient of.
+    5. Where b is exact, halve γ until the loss of all data decreases by 1e-4 γ b·Δ.
+    6. m ← μ m + γΔ with the `momentum` μ, and w ← w + m.
 
-    All tests are relative: scaling the loss scales no step, save where H b = 0 leaves -b as the
-    only direction.
+    All tests are relative: scaling the loss scales no step, save where A b = 0 leaves -b as the
+    only direction. `info` tells what happened in every one of these, see `StepInfo`.
+
+    The settings for convex problems and small data are the defaults: every step decreases the loss
+    of all data. Those for large data are `NewtonKrylov.stochastic()`.
 
     Parameters
     ----------
     eta : float
-        Bound η̃ of the Taylor ratio, in (0, 1); 0.01 to 0.2 work.
+        Bound η̃ of the Taylor ratio, in (0, 1); 0.01 to 0.2 work, larger ones far from the optimum.
     max_cg : int
-        Largest number of Hessian-vector products in a step.
+        Largest number of products with A in a step.
     tolerance : float
-        Largest relative residual of CG, in (0, 1).
-    rhs : {"global", "batch"}
-        Right-hand side: the gradient over all data, exact every step, or that of the batch.
+        Largest relative residual of the Krylov solver, in (0, 1).
+    rhs : {"global", "batch"} or estimator
+        Right-hand side: the gradient over all data, exact every step; that of the batch; or an
+        object of `mcx_optim.gradients`: `GrowingSample`, `VarianceReduced`, `MovingAverage`.
     screening : bool
-        Whether to screen batches (1) and directions (3) by the gradient over all data. Without
-        it, ``rhs="batch"`` never looks beyond the batch.
-    negative_curvature : {"follow", "stop"}
-        Whether to step along the direction of negative curvature that ends CG (see
-        `truncated_cg`), which is what leaves saddles and plateaus, or to keep what was found
-        before it, as the paper does.
+        Whether to screen batches (1) and directions (3).
+    negative_curvature : {"follow", "stop", "absolute", "ignore"}
+        Whether to step along the direction of negative curvature that ends CG, which is what leaves
+        saddles and plateaus, or to keep what was found before it, as the paper does; to take |A|
+        instead of A in the Krylov space (`lanczos`); or to let CG go on, for comparison. A point
+        where b = 0 is left along a direction of negative curvature, sought from a random vector.
+    curvature : {"hessian", "gauss_newton"}
+        A: indefinite and exact, or positive semidefinite and two thirds of the price.
+    preconditioner : Kronecker, optional
+        Of CG, updated once a step.
+    damping : float
+        λ in the first step, in units of |bᵀAb|/bᵀb there, then adapted: see `LevenbergMarquardt`.
+    momentum : float
+        μ, in [0, 1). With it a step may increase the loss.
+    averaging : float
+        Decay of a mean of the iterates, in [0, 1). With it the w returned is that mean, while the
+        method goes on from its own iterate if it is given that w again.
+    line_search : {"taylor", "jet", "armijo"}
+        How γ is found (4): by trials, from a Taylor polynomial of order 4 along Δ, or, for
+        comparison, by sufficient decrease of φ alone.
+    warm_start : float
+        Fraction of the last Δ that the solver starts from, in [0, 1).
     literal : bool
         Algorithm 1 as printed, for comparison: see `mcx_optim.algorithm1`. Uses `eta`, `max_cg`
         and `tolerance` only.
+    seed : int
+        Of all that is random: draws of the preconditioner, starts at points of zero gradient.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or not one of the words above.
 
     References
     ----------
@@ -92,30 +113,64 @@ class NewtonKrylov:
         eta: float = 0.05,
         max_cg: int = 20,
         tolerance: float = 0.1,
-        rhs: str = "global",
+        rhs="global",
         screening: bool = True,
         negative_curvature: str = "follow",
+        curvature: str = "hessian",
+        preconditioner=None,
+        damping: float = 0.0,
+        momentum: float = 0.0,
+        averaging: float = 0.0,
+        line_search: str = "taylor",
+        warm_start: float = 0.0,
         literal: bool = False,
+        seed: int = 0,
     ):
         for name, value in (("eta", eta), ("tolerance", tolerance)):
             if not 0 < value < 1:
                 raise ValueError(f"{name}: expected a number in (0, 1), got {value}")
+        for name, value in (
+            ("momentum", momentum),
+            ("averaging", averaging),
+            ("warm_start", warm_start),
+        ):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name}: expected a number in [0, 1), got {value}")
         if max_cg < 1:
             raise ValueError(f"max_cg: expected at least 1 iteration, got {max_cg}")
-        if rhs not in ("global", "batch"):
-            raise ValueError(f"rhs: expected 'global' or 'batch', got {rhs!r}")
-        if negative_curvature not in ("follow", "stop"):
+        _expect_word("negative_curvature", negative_curvature, NEGATIVE)
+        _expect_word("curvature", curvature, CURVATURES)
+        _expect_word("line_search", line_search, LINE_SEARCHES)
+        if not callable(rhs):
+            _expect_word("rhs", rhs, NAMED)
+        if preconditioner is not None and negative_curvature == "absolute":
             raise ValueError(
-                f"negative_curvature: expected 'follow' or 'stop', got {negative_curvature!r}"
+                "preconditioner: expected None with negative_curvature='absolute', which takes the "
+                "eigenvalues of A itself; use 'follow' or 'stop'"
             )
-        self.eta = eta
-        self.max_cg = max_cg
-        self.tolerance = tolerance
-        self.rhs = rhs
+        self.eta, self.max_cg, self.tolerance = eta, max_cg, tolerance
+        self.rhs = rhs if callable(rhs) else NAMED[rhs]()
         self.screening = screening
-        self.negative_curvature = negative_curvature
+        self.negative_curvature, self.curvature = negative_curvature, curvature
+        self.preconditioner = preconditioner
+        self.damping = LevenbergMarquardt(damping)
+        self.momentum, self.averaging, self.warm_start = momentum, averaging, warm_start
+        self.line_search = line_search
         self.literal = literal
+        self.seed = seed
+        self._steps = 0
         self._first_norm = None  # ‖b₀‖
+        self._own = None  # the iterate, where w is a mean: (w returned, iterate)
+        self._last = self._velocity = None  # Δ and m of the last step
+
+    @classmethod
+    def stochastic(cls, **settings):
+        """Return the trainer with the settings for large data, or with others in their place.
+
+        Gauss-Newton, preconditioned by Kronecker factors, one CG step from there; the gradient of a
+        sample that grows; momentum and averaging. Meant for batches of a few hundred samples.
+        """
+        return cls(**(_stochastic() | settings))
 
     def step(self, objective, w, batch):
         """Return w after one step on the batch, and its StepInfo.
@@ -124,89 +179,161 @@ class NewtonKrylov:
         ------
         NonFiniteError
             If the loss or the gradient at w is not finite.
+        ValueError
+            If the tolerance is below what the precision of w can reach.
         """
         log = StepLog(objective)
+        eps = float(np.finfo(w.dtype).eps)
+        if self.tolerance < 10 * eps:
+            raise ValueError(
+                f"tolerance: expected at least {10 * eps:.1g} for w of {w.dtype}, got "
+                f"{self.tolerance}; use float64 or a larger tolerance"
+            )
         if self.literal:
             return algorithm1.step(objective, w, batch, log, self.eta, self.max_cg, self.tolerance)
-        H = Hessian(objective, w, batch)
-        seen = self.rhs == "global" or self.screening
-        full, g = objective.full(w) if seen else (None, H.gradient)
-        tracked, b = (full, g) if self.rhs == "global" else (H.loss, H.gradient)
-        log.note(loss=H.loss, tracked_loss=tracked)
-        if self.screening and H.gradient @ g < 0:
-            return w, log.finish("skipped", "the batch gradient opposes the full gradient")
-        direction = self._direction(H, b, g, log)
-        log.note(slope=direction.slope, predicted=direction.predicted)
-        if not (direction.slope < 0 and direction.predicted < 0):
-            return w, log.finish("skipped", "no direction that decreases the quadratic model")
-        gamma, fits = self._step_size(objective, w, batch, H, tracked, direction, log)
-        if gamma == 0:
-            return w, log.finish("skipped", "no step size decreases the tracked loss")
-        w = w + gamma * direction.delta
-        if fits:
-            return w, log.finish("accepted")
-        return w, log.finish("fallback", "no trial met the Taylor ratio; took the best decrease")
+        mean, w = w, self._iterate(w)
+        change, outcome = self._change(objective, w, batch, log)
+        self._steps += 1
+        if change is None:
+            return mean, log.finish(*outcome)
+        if self.momentum:
+            old = 0.0 if self._velocity is None else self.momentum * self._velocity
+            self._velocity = change = old + change
+        return self._averaged(mean, w + change), log.finish(*outcome)
 
     def on_epoch(self, metrics):
         """Do nothing: no setting changes between epochs."""
 
     def state_dict(self):
-        """Return the norm of the first right-hand side."""
-        return {} if self._first_norm is None else {"first_norm": self._first_norm}
+        """Return what the next step depends on, as a flat dict."""
+        state = {"steps": self._steps}
+        vectors = {"first_norm": self._first_norm, "last": self._last, "velocity": self._velocity}
+        if self._own is not None:
+            vectors |= {"returned": self._own[0], "iterate": self._own[1]}
+        state |= {name: value for name, value in vectors.items() if value is not None}
+        for name, part in self._parts().items():
+            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        return state
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
+        self._steps = int(state["steps"])
         self._first_norm = float(state["first_norm"]) if "first_norm" in state else None
+        self._last, self._velocity = state.get("last"), state.get("velocity")
+        self._own = (state["returned"], state["iterate"]) if "iterate" in state else None
+        for name, part in self._parts().items():
+            prefix = f"{name}."
+            part.load_state_dict(
+                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+            )
 
-    def _direction(self, H, b, g, log):
-        """Solve H Δ = -b and turn Δ against g."""
-        norm = math.sqrt(float(b @ b))
+    def _parts(self):
+        """Return the parts that have a state of their own."""
+        parts = {"rhs": self.rhs, "damping": self.damping, "preconditioner": self.preconditioner}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _change(self, objective, w, batch, log):
+        """Return γΔ, None for a step that is skipped, and the outcome and its reason."""
+        A = CURVATURES[self.curvature](objective, w, batch)
+        estimate = self.rhs(objective, w, batch, A)
+        b = estimate.gradient
+        log.note(
+            loss=A.loss,
+            tracked_loss=estimate.loss,
+            gradient_norm=length(b),
+            samples=estimate.samples,
+        )
+        if self.screening and estimate.exact and float(A.gradient @ b) < 0:
+            return None, ("skipped", "the batch gradient opposes the full gradient")
+        direction = self._direction(objective, w, batch, A, b, log)
+        if direction is None:
+            return None, ("skipped", "the gradient is zero, and no negative curvature was found")
+        log.note(slope=direction.slope, predicted=direction.predicted)
+        if not (direction.slope <= 0 and direction.predicted < 0):
+            return None, ("skipped", _why_not(direction))
+        gamma, fits = step_size(self, objective, w, estimate, direction, log)
+        self.damping.adapt(gamma, fits)
+        if gamma == 0:
+            return None, ("skipped", _too_small(direction, estimate, w))
+        self._last = direction.delta
+        outcome = ("accepted",) if fits else ("fallback", "no trial met the Taylor ratio")
+        return gamma * direction.delta, outcome
+
+    def _direction(self, objective, w, batch, A, b, log):
+        """Solve (A + λI) Δ = -b and turn Δ against b."""
+        norm = length(b)
+        rng = np.random.default_rng([self.seed, self._steps])
+        if norm == 0:
+            return escape(A, w, self.max_cg, rng, log)
         if self._first_norm is None:
             self._first_norm = norm
-        ratio = norm / self._first_norm if self._first_norm else 1.0
-        solution = truncated_cg(
-            H,
-            -b,
-            tolerance=min(self.tolerance, math.sqrt(ratio)),
+        self.damping.begin(A, b)
+        inverse = None
+        if self.preconditioner is not None:
+            self.preconditioner.update(objective, w, batch, rng)
+            inverse = self.preconditioner.damped(self.damping.value)
+        equation = Equation(
+            A,
+            b,
+            self.damping.value,
+            inverse,
+            tolerance=min(self.tolerance, math.sqrt(norm / self._first_norm)),
             max_iterations=self.max_cg,
-            follow=self.negative_curvature == "follow",
+            negative=self.negative_curvature,
         )
-        log.note(
-            gradient_norm=norm,
-            cg_iterations=solution.iterations,
-            cg_status=solution.status.name,
-            cg_residual=solution.residual_norm / norm if norm else 0.0,
-        )
-        delta, curvature = solution.x, solution.curvature
-        ascent = float(delta @ g)
-        if self.screening and ascent > 0:
-            delta = delta - (OVERPROJECTION * ascent / float(g @ g)) * g
-            curvature = float(delta @ (H @ delta))
-        return _Direction(delta, float(b @ delta), curvature)
+        log.note(damping=self.damping.value)
+        last = self._last if self.warm_start else None
+        direction = equation.solve(None if last is None else self.warm_start * last, log)
+        return turned(direction, A, b) if self.screening else direction
 
-    def _step_size(self, objective, w, batch, H, tracked, direction, log):
-        """Return γ, 0 if none will do, and whether it meets the Taylor ratio."""
-        delta, slope = direction.delta, direction.slope
-        shift = slope - float(H.gradient @ delta)
-        with np.errstate(over="ignore", invalid="ignore"):  # a trial may be out of range
-            size = taylor_ratio_step(
-                lambda gamma: objective.loss(w + gamma * delta, batch) + gamma * shift,
-                H.loss,
-                slope,
-                direction.curvature,
-                eta=self.eta,
-                eps=float(np.finfo(w.dtype).eps),
-            )
-            gamma, new_tracked = size.gamma, size.loss
-            if self.rhs == "global" and gamma > 0:
-                gamma, new_tracked = armijo(
-                    lambda gamma: objective.full_loss(w + gamma * delta),
-                    tracked,
-                    slope,
-                    gamma=gamma,
-                )
-        log.note(trials=size.trials, gamma=gamma, new_tracked_loss=new_tracked)
-        if gamma == size.gamma:
-            eta = size.eta if math.isfinite(size.eta) else None
-            log.note(new_loss=size.loss - gamma * shift, eta=eta)
-        return gamma, size.accepted
+    def _iterate(self, w):
+        """Return the iterate that belongs to a w that was returned, or w itself."""
+        if self._own is not None and np.array_equal(self._own[0], w):
+            return self._own[1]
+        self._own = None
+        return w
+
+    def _averaged(self, mean, w):
+        """Return the mean of the iterates, with the new one, w."""
+        if not self.averaging:
+            return w
+        new = max(1 - self.averaging, 1 / (self._steps + 1))
+        mean = mean + new * (w - mean)
+        self._own = mean, w
+        return mean
+
+
+def _stochastic():
+    """Return the settings of `NewtonKrylov.stochastic`, with new parts in their first state."""
+    return {
+        "eta": 0.3,
+        "max_cg": 1,
+        "rhs": GrowingSample(),
+        "screening": False,
+        "curvature": "gauss_newton",
+        "preconditioner": Kronecker(),
+        "damping": 0.01,
+        "momentum": 0.5,
+        "averaging": 0.9,
+    }
+
+
+def _expect_word(name, value, words):
+    if value not in words:
+        expected = " or ".join(map(repr, words))
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _why_not(direction):
+    """Return why a direction that does not decrease the model was found."""
+    if not direction.delta.any():
+        return "the solver met negative curvature at its first product, and stopped there"
+    return "no direction that decreases the quadratic model"
+
+
+def _too_small(direction, estimate, w):
+    """Return why no step size decreases the loss."""
+    noise = float(np.finfo(w.dtype).eps) * abs(estimate.loss)
+    if math.isfinite(direction.predicted) and -direction.predicted <= 10 * noise:
+        return "converged: the predicted decrease is lost in the rounding of the loss"
+    return "no step size decreases the tracked loss"

@@ -23,6 +23,10 @@ class StepInfo:
         Loss that the step must decrease: of all data if its gradient is the right-hand side.
     gradient_norm : float
         ‖g‖ of the right-hand side.
+    samples : int
+        Samples of the function whose loss the step size was chosen by.
+    damping : float
+        λ.
     slope : float
         g·Δ of that gradient and the direction Δ.
     predicted : float
@@ -52,6 +56,8 @@ class StepInfo:
     tracked_loss: float | None = None
     new_tracked_loss: float | None = None
     gradient_norm: float | None = None
+    samples: int | None = None
+    damping: float | None = None
     slope: float | None = None
     predicted: float | None = None
     eta: float | None = None

@@ -54,13 +54,15 @@ def taylor_ratio_step(
     *,
     eta: float,
     eps: float,
+    most: float = 1.0,
     max_trials: int = 10,
 ) -> StepSize:
-    """Choose γ in (0, 1] such that the Taylor ratio is at most η̃.
+    """Choose γ in (0, most] such that the Taylor ratio is at most η̃.
 
     γ = 1 if that has η ≤ η̃. Otherwise γ ← √(0.75 η̃/η) γ, exact where η ∝ γ² (the error is of third
-    order), by a factor of at least 0.1 and from the second time on at most 0.5. A smaller γ that
-    has η < η̃/2 grows by 1.5, unless that is known to be too large. Where E_Q < 0, η ≤ η̃ < 1
+    order), by a factor of at least 0.1 and from the second time on at most 0.5. A γ that has
+    η < η̃/2 grows, by 1.5 up to 1 and by 4 from there to `most`, unless that is known to be too
+    large. Where E_Q < 0, η ≤ η̃ < 1
     implies f(w+γΔ) < f(w). A predicted change that rounding hides, |E_Q| < 10 eps |f|/η̃, accepts
     γ = 1 without a test, except that the loss must not rise by more than that bound.
 
@@ -74,6 +76,8 @@ def taylor_ratio_step(
         Bound η̃.
     eps : float
         Machine epsilon of the loss.
+    most : float
+        Largest γ, at least 1: for models that fall without bound.
     max_trials : int
         Largest number of evaluations of `loss_at`.
 
@@ -103,12 +107,14 @@ def taylor_ratio_step(
         new_loss = loss_at(gamma)
         model = gamma * slope + gamma**2 * curvature / 2
         ratio = taylor_ratio(loss, new_loss, model)
-        hidden = gamma == 1.0 and abs(model) < noise and new_loss - loss < noise
+        hidden = gamma >= 1.0 and abs(model) < noise and new_loss - loss < noise
         step = StepSize(gamma, new_loss, ratio, trial, accepted=hidden or ratio <= eta)
         if step.accepted:
-            if gamma == 1.0 or ratio >= eta / 2 or 1.5 * gamma >= too_large:
+            limit, factor = (1.0, 1.5) if gamma < 1 else (most, 4.0)
+            enough = ratio >= eta / 2 and not hidden
+            if gamma >= limit or enough or factor * gamma >= too_large:
                 return step
-            best, gamma = step, min(1.0, 1.5 * gamma)
+            best, gamma = step, min(limit, factor * gamma)
         elif best.accepted:
             return replace(best, trials=trial)
         else:

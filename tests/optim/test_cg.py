@@ -54,8 +54,8 @@ def test_conjugate_gradients(dtype):
 @pytest.mark.parametrize(
     ("correct", "planted"),
     [
-        ("alpha = rr /", "alpha = math.sqrt(rr) /"),  # line 21 of Algorithm 1 as printed
-        ("(rr / previous)", "math.sqrt(rr / previous)"),
+        ("alpha = rz /", "alpha = math.sqrt(rz) /"),  # line 21 of Algorithm 1 as printed
+        ("(rz / previous)", "math.sqrt(rz / previous)"),
         ("r - alpha * q", "r + alpha * q"),
         ("x + alpha * p", "x - alpha * p"),
         ("q = A @ p", "q = -(A @ p)"),
@@ -110,7 +110,7 @@ def test_negative_curvature_keeps_the_iterate_before_it():
 
 def test_follow_steps_along_negative_curvature_by_its_absolute_value():
     A, b = np.diag([4.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.5])
-    stopped, followed = truncated_cg(A, b), truncated_cg(A, b, follow=True)
+    stopped, followed = truncated_cg(A, b), truncated_cg(A, b, negative="follow")
     p = followed.x - stopped.x
     assert followed.status is Status.NEGATIVE_CURVATURE
     assert p @ A @ p < 0

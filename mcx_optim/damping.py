@@ -1,0 +1,68 @@
+"""Damping λ of the curvature, and its adaptation to how far steps can be trusted."""
+
+
+class Damped:
+    """A + λ I for a curvature operator A, and λ ≥ 0."""
+
+    def __init__(self, A, damping: float):
+        self.A, self.damping = A, damping
+
+    def __matmul__(self, p):
+        """Return A p + λ p for one direction p (P,)."""
+        return self.A @ p + self.damping * p
+
+
+class LevenbergMarquardt:
+    """λ, which grows after steps that had to be cut and shrinks after those that had not.
+
+    λ starts as `start` times |bᵀA b|/bᵀb of the first step's right-hand side b and curvature A, so
+    that it scales with the loss. It is multiplied by 1.5 where no step size was accepted, or γ was
+    cut to less than a half, and divided by 1.15 where γ = 1 was, down to 1e-5 of its first value.
+
+    Parameters
+    ----------
+    start : float
+        0 for none at all.
+
+    Raises
+    ------
+    ValueError
+        If `start` is negative.
+
+    References
+    ----------
+    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 4.1, with the
+    Taylor ratio in place of the reduction ratio.
+    """
+
+    GROW, SHRINK, LEAST = 1.5, 1.15, 1e-5
+
+    def __init__(self, start: float):
+        if not start >= 0:
+            raise ValueError(f"damping: expected a number of at least 0, got {start}")
+        self.start = start
+        self.value = 0.0
+        self._first = None
+
+    def begin(self, A, b):
+        """Set λ in the first step; nothing later on."""
+        if self._first is None and self.start:
+            square = float(b @ b)
+            unit = abs(float(b @ (A @ b))) / square if square else 0.0
+            self.value = self._first = self.start * unit
+
+    def adapt(self, gamma: float, accepted: bool):
+        """Change λ after a step size γ."""
+        if not accepted or gamma < 0.5:
+            self.value *= self.GROW
+        elif gamma == 1.0 and self._first:
+            self.value = max(self.value / self.SHRINK, self.LEAST * self._first)
+
+    def state_dict(self):
+        """Return λ and its first value."""
+        return {} if self._first is None else {"value": self.value, "first": self._first}
+
+    def load_state_dict(self, state):
+        """Restore what `state_dict` returned."""
+        if state:
+            self.value, self._first = float(state["value"]), float(state["first"])
