@@ -123,7 +123,7 @@ def join(groups):
 def narrow(params, context):
     """Return a function from the name of a part to its own parameters and context."""
     own_params = split(params)
-    own = {key: split(context[key]) for key in ("state", "masks") if key in context}
+    own = {key: split(context[key]) for key in ("state", "masks", "observed") if key in context}
 
     def of(name):
         inner = {key: groups.get(name, {}) for key, groups in own.items()}

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from mcx_nn.convolutions.choice import tiling_of
 from mcx_nn.initializers import glorot_uniform
-from mcx_nn.layer import Layer
+from mcx_nn.layer import Layer, observed_rows
 from mcx_nn.primitives import (
     image_tiles,
     images_of_tiles,
@@ -105,8 +106,13 @@ class Conv2d(Layer):
         expect_shape(self, "x", x, ("B", "H", "W", self.channels))
         tiling = self.tiling(x.shape)
         images, kernels = image_tiles(x, tiling), kernel_tiles(params["weight"], tiling)
+        rows = observed_rows(context) if self.groups == 1 else None
+        if rows is not None:
+            rows.inputs = self.windows(x)
 
         def backward(dy):
+            if rows is not None:
+                rows.slopes = dy.reshape(-1, self.filters)
             outputs = output_tiles(dy, tiling)
             constant = context.get("constant_input")
             dx = None if constant else images_of_tiles(outputs, kernels, tiling)
@@ -116,6 +122,16 @@ class Conv2d(Layer):
             return dx, {"weight": dweight, "bias": dbias}
 
         return outputs_of_tiles(images, kernels, tiling) + params["bias"], backward
+
+    def windows(self, x):
+        """Return what a kernel sees of x (B, H, W, C), (B·OH·OW, kH·kW·C): one row a place."""
+        (height, width), (rise, step) = pair(self.kernel), pair(self.stride)
+        (top, left), (down, across) = pair(self.padding), pair(self.dilation)
+        x = np.pad(x, ((0, 0), (top, top), (left, left), (0, 0)))
+        reach = (height - 1) * down + 1, (width - 1) * across + 1
+        views = sliding_window_view(x, reach, axis=(1, 2))
+        views = views[:, ::rise, ::step, :, ::down, ::across]
+        return views.transpose(0, 1, 2, 4, 5, 3).reshape(-1, height * width * self.channels)
 
     def tiling(self, shape):
         """Return the plan for x of shape (B, H, W, C); raise where the kernel does not fit in."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mcx_nn.initializers import glorot_uniform
-from mcx_nn.layer import Layer
+from mcx_nn.layer import Layer, observed_rows
 from mcx_nn.shapes import expect_at_least, expect_extents, expect_parameters, expect_shape
 
 
@@ -59,8 +59,13 @@ class Dense(Layer):
         expect_parameters(self, params)
         expect_shape(self, "x", x, ("B", self.inputs))
         weight = params["weight"]
+        rows = observed_rows(context)
+        if rows is not None:
+            rows.inputs = x
 
         def backward(dy):
+            if rows is not None:
+                rows.slopes = dy
             dx = None if context.get("constant_input") else dy @ weight.T
             return dx, {"weight": x.T @ dy, "bias": dy.sum(axis=0)}
 

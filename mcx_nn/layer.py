@@ -1,6 +1,7 @@
 """What a layer is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ class Layer:
         Running statistics, one array per name in `state`.
     ``"masks"``
         Random masks drawn beforehand by `draw_masks`, one array per name.
+    ``"observed"``
+        A `Rows` for every ``"weight"`` that someone wants to see at work: layers whose weight
+        gradient is inputsᵀ slopes set them, the slopes in the backward pass.
     ``"constant_input"`` (default False)
         Nobody needs dx, because x is data: a layer may then return None for it.
 
@@ -124,3 +128,24 @@ class Layer:
     ) -> dict[str, Array]:
         """Return the running statistics after having seen x, by name; `forward` never does this."""
         return {}
+
+
+@dataclass
+class Rows:
+    """The matrices whose product inputsᵀ slopes is the gradient of a weight (K, O).
+
+    Attributes
+    ----------
+    inputs : (T, K) array or None
+        What the weight is multiplied with: T samples, or places of their images.
+    slopes : (T, O) array or None
+        Gradient of the loss with respect to the products.
+    """
+
+    inputs: Array = None
+    slopes: Array = None
+
+
+def observed_rows(context: Mapping[str, Any]) -> Rows | None:
+    """Return where a layer is to show the rows of its weight, None if nobody looks."""
+    return context.get("observed", {}).get("weight")

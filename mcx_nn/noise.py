@@ -32,7 +32,7 @@ def _of_softmax(rng, logits, labels):
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = exponentials / exponentials.sum(axis=1, keepdims=True)
     batch, classes = logits.shape
-    below = p.cumsum(axis=1) < _drawn(rng.random((batch, 1)), logits)
+    below = p.cumsum(axis=1) <= _drawn(rng.random((batch, 1)), logits)
     drawn = np.minimum(below.sum(axis=1, keepdims=True), classes - 1)
     onehot = drawn == np.arange(classes, like=drawn)
     return (p - onehot) / np.sqrt(_drawn(batch, logits))

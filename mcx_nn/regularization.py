@@ -120,16 +120,15 @@ class L2Regularized:
         """Return the shape (n + P,) of the output on a batch."""
         return (prod(self.problem.output_shape(batch)) + self.problem.parameters_size,)
 
-    def output_noise(self, rng, output, batch):
-        """Draw a random gradient at the output (n + P,), see `Supervised.output_noise`."""
-        shape = self.problem.output_shape(batch)
-        n = prod(shape)
-        noise = self.problem.output_noise(rng, output[:n].reshape(shape), batch)
-        normal = rng.standard_normal(self.problem.parameters_size)
-        of_w = np.asarray(normal * self.strength**0.5, dtype=output.dtype, like=output)
-        if self.mask is not None:
-            of_w = of_w * self.mask
-        return np.concatenate([noise.reshape(-1), of_w])
+    def observe(self, rng, w, batch):
+        """Draw a vector whose covariance is the Gauss-Newton matrix; see `Supervised.observe`.
+
+        The rows shown are those of the problem: they know nothing of the added term.
+        """
+        vector, rows = self.problem.observe(rng, w, batch)
+        normal = rng.standard_normal(self.problem.parameters_size) * self.strength**0.5
+        noise = np.asarray(normal, dtype=vector.dtype, like=vector)
+        return vector + (noise if self.mask is None else noise * self.mask), rows
 
     def _term(self, w):
         """Return the term and its gradient."""

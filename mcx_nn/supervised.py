@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from mcx_nn.combinator import Combinator
+from mcx_nn.layer import Rows
 from mcx_nn.noise import NOISE
 from mcx_nn.primitives import join
 from mcx_nn.shapes import expect_shape
@@ -166,6 +167,37 @@ class Supervised:
                 "enter one there, or do without what needs it (Kronecker factors)"
             )
         return NOISE[self.loss](rng, output, batch[1])
+
+    def observe(self, rng, w, batch):
+        """Draw a random vector whose covariance is the Gauss-Newton matrix, and show its making.
+
+        The gradient, at the output, of `output_noise`, is sent back.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        w : (P,) array
+        batch : (X, y)
+
+        Returns
+        -------
+        vector : (P,) array
+            Jᵀu with J = ∂output/∂w and u the noise.
+        rows : dict of str to Rows
+            For every weight of a Dense layer, or a Conv2d of one group, by name: what its part of
+            the vector is the product of, see `mcx_nn.layer.Rows`.
+
+        Raises
+        ------
+        ValueError
+            If `mcx_nn.noise.NOISE` has no row for the loss.
+        """
+        context = self._context(w, batch[0], train=True)
+        rows = {name: Rows() for name in self.slots if name.rpartition(".")[2] == "weight"}
+        context["observed"] = rows
+        output, backward = self.model.forward(self.unravel(w), batch[0], context)
+        vector = self.ravel(backward(self.output_noise(rng, output, batch))[1])
+        return vector, {name: each for name, each in rows.items() if each.inputs is not None}
 
     def draw_masks(self, rng, batch):
         """Draw the masks of the model for a batch (X, y) from a `numpy.random.Generator`.

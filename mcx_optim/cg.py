@@ -84,6 +84,8 @@ def truncated_cg(
 
     if first == 0.0:
         return result(Status.ZERO_RIGHT_HAND_SIDE, 0)
+    if tolerance >= 1:
+        return result(Status.CONVERGED, 0)
     for iteration in range(max_iterations):
         q = A @ p
         kappa, pp, qq = float(p @ q), float(p @ p), float(q @ q)

@@ -16,8 +16,8 @@ class LevenbergMarquardt:
     """λ, which grows after steps that had to be cut and shrinks after those that had not.
 
     λ starts as `start` times |bᵀA b|/bᵀb of the first step's right-hand side b and curvature A, so
-    that it scales with the loss. It is multiplied by 1.5 where no step size was accepted, or γ was
-    cut to less than a half, and divided by 1.15 where γ = 1 was, down to 1e-5 of its first value.
+    that it scales with the loss. It is multiplied by 1.3 where no step size was accepted, or γ was
+    cut to less than 0.05, and divided by 1.15 where γ = 1 was, down to 1e-5 of its first value.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class LevenbergMarquardt:
     Taylor ratio in place of the reduction ratio.
     """
 
-    GROW, SHRINK, LEAST = 1.5, 1.15, 1e-5
+    GROW, SHRINK, SMALL, LEAST = 1.3, 1.15, 0.05, 1e-5
 
     def __init__(self, start: float):
         if not start >= 0:
@@ -53,7 +53,7 @@ class LevenbergMarquardt:
 
     def adapt(self, gamma: float, accepted: bool):
         """Change λ after a step size γ."""
-        if not accepted or gamma < 0.5:
+        if not accepted or gamma < self.SMALL:
             self.value *= self.GROW
         elif gamma == 1.0 and self._first:
             self.value = max(self.value / self.SHRINK, self.LEAST * self._first)
@@ -64,5 +64,5 @@ class LevenbergMarquardt:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        if state:
-            self.value, self._first = float(state["value"]), float(state["first"])
+        self.value = float(state.get("value", 0.0))
+        self._first = float(state["first"]) if "first" in state else None

@@ -46,14 +46,15 @@ class Equation:
         A start that does not decrease the model ½ ΔᵀAΔ + b·Δ is left out.
         """
         A = Damped(self.A, self.damping) if self.damping else self.A
-        b, pull = self.b, None
+        b, pull, tolerance = self.b, None, self.tolerance
         if start is not None:
             pull = A @ start
             if float(b @ start) + float(start @ pull) / 2 < 0:
                 b = b + pull
+                tolerance *= length(self.b) / max(length(b), tolerance * length(self.b))
             else:
                 start = None
-        solution = self._krylov(A, b)
+        solution = self._krylov(A, b, tolerance)
         log.note(
             cg_iterations=solution.iterations,
             cg_status=solution.status.name,
@@ -67,19 +68,19 @@ class Equation:
             curvature -= self.damping * float(delta @ delta)
         return Direction(delta, float(self.b @ delta), curvature)
 
-    def _krylov(self, A, b):
+    def _krylov(self, A, b, tolerance):
         if self.negative == "absolute":
             return lanczos(
                 A,
                 -b,
-                tolerance=self.tolerance,
+                tolerance=tolerance,
                 max_iterations=self.max_iterations,
                 negative="absolute",
             )
         return truncated_cg(
             A,
             -b,
-            tolerance=self.tolerance,
+            tolerance=tolerance,
             max_iterations=self.max_iterations,
             negative=self.negative,
             preconditioner=self.preconditioner,
@@ -100,8 +101,8 @@ def turned(direction, A, g):
 def escape(A, like, max_iterations, rng, log):
     """Return a direction of negative curvature at a point of zero gradient, or None.
 
-    The eigenvector of the smallest Ritz value of Lanczos from a random vector. Its sign is
-    arbitrary and its length that of the random vector.
+    The eigenvector of the smallest Ritz value of Lanczos from a random vector, of length about 1
+    and either sign.
 
     References
     ----------

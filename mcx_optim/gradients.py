@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mcx_optim.krylov import length
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -134,8 +136,8 @@ class GrowingSample:
         loss, gradient = objective.value_and_grad(w, beside)
         share = inside / size
         noise = gradient - curvature.gradient
-        self._size = min(self._wanted(noise, inside, size, gradient), most)
         gradient = gradient - share * noise
+        self._size = min(self._wanted(noise, inside, size, gradient), most)
         loss = loss + share * (curvature.loss - loss)
         sample = tuple(np.concatenate(pair) for pair in zip(batch, beside, strict=True))
         return Estimate(loss, gradient, sample, loss, gradient)
@@ -163,9 +165,10 @@ class GrowingSample:
         """Return the size of the next sample."""
         if self.theta is None:
             return self._size * self.growth
-        variance = float(noise @ noise) / (1 / inside + 1 / (size - inside))
-        asked = variance / (self.theta**2 * float(gradient @ gradient))
-        return max(self._size, min(asked, self._size * self.growth))
+        variance = length(noise) ** 2 / (1 / inside + 1 / (size - inside))
+        bound = (self.theta * length(gradient)) ** 2
+        most = self._size * self.growth
+        return most if variance >= most * bound else max(self._size, variance / bound)
 
 
 class VarianceReduced:
@@ -215,9 +218,8 @@ class VarianceReduced:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        if state:
-            self._steps = int(state["steps"])
-            self._snapshot, self._gradient = state["snapshot"], state["gradient"]
+        self._steps = int(state.get("steps", 0))
+        self._snapshot, self._gradient = state.get("snapshot"), state.get("gradient")
 
 
 class MovingAverage:
@@ -227,7 +229,7 @@ class MovingAverage:
     ----------
     decay : float
         Weight of the old mean, in [0, 1). The old gradients are those of other w, so that the
-        estimate is biased where w moves.
+        estimate is biased where w moves, and nothing bounds the loss: keep steps short by damping.
 
     Raises
     ------
@@ -257,8 +259,7 @@ class MovingAverage:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        if state:
-            self._steps, self._mean = int(state["steps"]), state["mean"]
+        self._steps, self._mean = int(state.get("steps", 0)), state.get("mean")
 
 
 NAMED = {"batch": BatchGradient, "global": GlobalGradient}

@@ -2,25 +2,24 @@
 
 import numpy as np
 
+from mcx_optim.parts import on_each
+
 
 class Kronecker:
-    """M = ⊕_k L_k ⊗ R_k / tr L_k + λ I, near the damped Gauss-Newton matrix and easy to invert.
+    """M = blocks (L + π√λ I) ⊗ (R + √λ/π I), near the damped Gauss-Newton matrix, easy to invert.
 
-    The parameters of every layer are a matrix W_k (rows, columns): a weight (..., O) as
-    (inputs, O), its bias, if that follows, as one more row; any other parameter as one column. Of
-    vectors drawn with the Gauss-Newton matrix as their covariance (`Objective.draw`), cut into such
-    matrices G, L_k is the mean of G Gᵀ and R_k that of GᵀG, decaying with age. Where the covariance
-    of G is a Kronecker product, M is exactly it. Products with M⁻¹ are made in the eigenbases of
-    L_k and R_k, so that any λ costs the same.
+    A weight (..., O) is a matrix (K, O), with its bias, if that follows, as one more row. Its
+    gradient is AᵀD, with the inputs A (T, K) of the layer, a column of ones for the bias, and the
+    slopes D (T, O). With slopes drawn so that the gradient has the Gauss-Newton matrix as its
+    covariance (`Objective.observe`), L = AᵀA/T and R = DᵀD: L ⊗ R is the block itself, if inputs
+    and slopes are independent and rows uncorrelated. π² is the ratio of their mean eigenvalues. Of
+    all other parameters the squares of their drawn gradient are kept, a diagonal. Means decay with
+    age.
 
     Parameters
     ----------
     decay : float
-        Weight of the old mean against a new draw, in [0, 1).
-    refresh : int
-        Steps between two computations of the eigenbases.
-    first : int
-        Draws before the first step.
+        Weight of the old means against those of a new batch, in [0, 1).
     most : int
         Rows or columns up to which a factor is a full matrix; of a larger one the diagonal is kept.
 
@@ -32,113 +31,111 @@ class Kronecker:
     References
     ----------
     J. Martens and R. Grosse, "Optimizing neural networks with Kronecker-factored approximate
-    curvature", ICML 2015; D. Morwani et al., "A new perspective on Shampoo's preconditioner"
-    (2024), for factors from gradients alone: no layer has to show its inputs. T. George et al.,
-    "Fast approximate natural gradient descent in a Kronecker-factored eigenbasis" (2018), for λ in
-    the eigenbasis.
+    curvature", ICML 2015, sections 3 and 6.3; R. Grosse and J. Martens, "A Kronecker-factored
+    approximate Fisher matrix for convolution layers", ICML 2016, section 3.
 
     Examples
     --------
     >>> from mcx_nn import Dense, Sequential, Supervised, mean_squared_error
     >>> from mcx_optim import Objective
     >>> objective = Objective.of(Supervised(Sequential([Dense(2, 1)]), mean_squared_error))
-    >>> rng, batch = np.random.default_rng(0), (np.eye(2), np.zeros((2, 1)))
-    >>> M = Kronecker(decay=0.9999, first=10_000)
-    >>> M.update(objective, np.zeros(3), batch, rng)
-    >>> G = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 2.0]])
-    >>> x = M.damped(1.0) @ np.array([2.0, 0.0, 0.0])
-    >>> bool(np.allclose(G @ x + x, [2.0, 0.0, 0.0], atol=0.1))
+    >>> X = np.random.default_rng(0).standard_normal((10_000, 2))
+    >>> M = Kronecker()
+    >>> M.update(objective, np.zeros(3), (X, np.zeros((10_000, 1))), np.random.default_rng(1))
+    >>> bool(np.allclose(M.damped(0.0) @ np.ones(3), 0.5, rtol=0.1))  # G is nearly 2 I
     True
     """
 
-    def __init__(self, decay: float = 0.95, refresh: int = 10, first: int = 10, most: int = 2048):
+    def __init__(self, decay: float = 0.95, most: int = 2048):
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
-        for name, value in (("refresh", refresh), ("first", first), ("most", most)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        self.decay, self.refresh, self.first, self.most = decay, refresh, first, most
+        if most < 1:
+            raise ValueError(f"most: expected at least 1, got {most}")
+        self.decay, self.most = decay, most
         self._blocks = None
-        self._steps = self._draws = 0
-        self._factors = []  # (L, R), matrices or, where too large, diagonals
-        self._bases = []  # (U, V, eigenvalues of L ⊗ R / tr L): None for a basis of unit vectors
+        self._steps = 0
+        self._factors = []  # (L, R), matrices or diagonals
 
     def update(self, objective, w, batch, rng):
-        """Draw once at w for the batch, and refresh the eigenbases where it is time.
+        """See the batch at w.
 
         Raises
         ------
         ValueError
-            If the objective has no slots or cannot draw; see `Objective.of`.
+            If the objective has no slots or cannot be observed; see `Objective.of`.
         """
+        vector, parts = objective.observe(w, batch, rng)
         if self._blocks is None:
-            self._blocks = blocks_of(objective)
-        for _ in range(1 if self._steps else self.first):
-            self._see(objective.draw(w, batch, rng))
-        if self._steps % self.refresh == 0:
-            self._bases = [_bases(*pair) for pair in self._factors]
+            self._blocks = blocks_of(objective, parts[0][1])
         self._steps += 1
+        new = max(1 - self.decay, 1 / self._steps)
+        seen = [self._seen(block, vector, parts) for block in self._blocks]
+        if self._steps > 1:
+            seen = [
+                tuple(old + new * (now - old) for old, now in zip(*pair, strict=True))
+                for pair in zip(self._factors, seen, strict=True)
+            ]
+        self._factors = seen
 
     def damped(self, damping: float) -> "Inverse":
         """Return M⁻¹ for λ = damping, as an object with ``@ r``."""
-        return Inverse(self._blocks, self._bases, damping)
+        inverses = on_each(lambda pair: _inverses(*pair, damping), self._factors)
+        return Inverse(self._blocks, inverses)
 
     def state_dict(self):
-        """Return factors, bases and counts as a flat dict."""
-        state = {"steps": self._steps, "draws": self._draws}
-        for name, stacks in (("factor", self._factors), ("basis", self._bases)):
-            for k, arrays in enumerate(stacks):
-                kept = {f"{name}.{k}.{i}": a for i, a in enumerate(arrays) if a is not None}
-                state |= kept
+        """Return the factors and the number of batches seen as a flat dict."""
+        state = {"steps": self._steps}
+        for k, pair in enumerate(self._factors):
+            state |= {f"factor.{k}.{i}": factor for i, factor in enumerate(pair)}
         return state
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        self._steps, self._draws = int(state["steps"]), int(state["draws"])
-        count = sum(name.startswith("basis.") and name.endswith(".2") for name in state)
+        self._steps, self._blocks = int(state["steps"]), None
+        count = len(state) // 2
         self._factors = [tuple(state[f"factor.{k}.{i}"] for i in range(2)) for k in range(count)]
-        self._bases = [tuple(state.get(f"basis.{k}.{i}") for i in range(3)) for k in range(count)]
 
-    def _see(self, vector):
-        self._draws += 1
-        new = 1 - min(self.decay, 1 - 1 / self._draws)
-        pairs = []
-        for k, (place, shape) in enumerate(self._blocks):
-            G = vector[place].reshape(shape)
-            pair = _gram(G, self.most), _gram(G.T, self.most)
-            if self._draws > 1:
-                pair = tuple(
-                    old + (now - old) * new for old, now in zip(self._factors[k], pair, strict=True)
-                )
-            pairs.append(pair)
-        self._factors = pairs
+    def _seen(self, block, vector, parts):
+        """Return L and R of one block as seen in this batch."""
+        name, place, (rows, _) = block
+        if name is None:
+            return vector[place] ** 2, np.ones_like(vector, shape=1)
+
+        def of_part(part):
+            share, observed = part
+            A, D = observed[name].inputs, observed[name].slopes
+            if rows > A.shape[1]:
+                A = np.concatenate([A, np.ones_like(A, shape=(len(A), 1))], axis=1)
+            return _gram(A, self.most) * (share / len(A)), _gram(D, self.most) * share
+
+        return tuple(map(sum, zip(*on_each(of_part, parts), strict=True)))
 
 
 class Inverse:
     """M⁻¹ for one λ, see `Kronecker`."""
 
-    def __init__(self, blocks, bases, damping):
-        self._blocks, self._bases = blocks, bases
-        largest = max(float(values.max()) for _, _, values in bases)
-        # Where nothing was ever drawn and λ = 0, M would be singular.
-        self._least = damping + (np.finfo(bases[0][2].dtype).eps * largest or 1.0 - bool(damping))
+    def __init__(self, blocks, inverses):
+        self._pairs = list(zip(blocks, inverses, strict=True))
 
     def __matmul__(self, r):
         """Return M⁻¹ r for a vector r (P,)."""
         out = np.empty_like(r)
-        for (place, shape), (U, V, values) in zip(self._blocks, self._bases, strict=True):
+
+        def solve(pair):
+            (_, place, shape), (left, right) = pair
             G = r[place].reshape(shape)
-            G = G if U is None else U.T @ G
-            G = G if V is None else G @ V
-            G = G / (values + self._least)
-            G = G if V is None else G @ V.T
-            G = G if U is None else U @ G
+            G = left @ G if left.ndim == 2 else left[:, None] * G
+            G = G @ right if right.ndim == 2 else G * right
             out[place] = G.reshape(-1)
+
+        on_each(solve, self._pairs)
         return out
 
 
-def blocks_of(objective):
-    """Return (slice of w, (rows, columns)) for every matrix of parameters.
+def blocks_of(objective, observed):
+    """Return (name, slice of w, (rows, columns)) for every matrix of parameters.
+
+    `observed` names the weights whose rows are seen; the name is None for other parameters.
 
     Raises
     ------
@@ -150,35 +147,43 @@ def blocks_of(objective):
             "Kronecker: expected an objective with slots (name -> (slice, shape)), got none; make "
             "it by Objective.of(problem), or do without the preconditioner"
         )
-    blocks, last = [], ""
+    blocks = []
     for name, (place, shape) in objective.slots.items():
-        of_last = name.endswith("bias") and last == name.removesuffix("bias") + "weight"
-        if of_last and shape == blocks[-1][1][1:]:
-            before, (rows, columns) = blocks.pop()
-            blocks.append((slice(before.start, place.stop), (rows + 1, columns)))
+        size = place.stop - place.start
+        weight = name.removesuffix("bias") + "weight"
+        if name in observed:
+            blocks.append((name, place, (size // shape[-1], shape[-1])))
+        elif blocks and blocks[-1][0] == weight and shape == blocks[-1][2][1:]:
+            _, before, (rows, columns) = blocks.pop()
+            blocks.append((weight, slice(before.start, place.stop), (rows + 1, columns)))
         else:
-            columns = shape[-1] if len(shape) > 1 else 1
-            size = place.stop - place.start
-            blocks.append((place, (size // columns, columns)))
-        last = name
+            blocks.append((None, place, (size, 1)))
     return blocks
 
 
-def _gram(G, most):
-    """Return G Gᵀ, or its diagonal where that is too large."""
-    return G @ G.T if len(G) <= most else np.einsum("ij,ij->i", G, G)
+def _gram(X, most):
+    """Return XᵀX, or its diagonal where that is too large."""
+    return X.T @ X if X.shape[1] <= most else np.einsum("ij,ij->j", X, X)
 
 
-def _bases(L, R):
-    """Return eigenvectors of L and R, None for a diagonal, and the eigenvalues of L ⊗ R / tr L."""
-    (rows, U), (columns, V) = _eigh(L), _eigh(R)
-    total = rows.sum()
-    values = np.outer(rows, columns / total) if total else np.zeros((len(rows), len(columns)))
-    return U, V, values.astype(L.dtype)
+def _inverses(L, R, damping):
+    """Return (L + π√λ I)⁻¹ and (R + √λ/π I)⁻¹."""
+    means = [float(np.mean(np.diag(factor) if factor.ndim == 2 else factor)) for factor in (L, R)]
+    if not all(means):  # nothing to see: λ I
+        scale = damping**-0.5 if damping else 1.0
+        return scale * np.ones_like(L, shape=len(L)), scale * np.ones_like(R, shape=len(R))
+    root = (damping / means[0] / means[1]) ** 0.5
+    noise = float(np.finfo(L.dtype).eps) ** 0.5  # lest a singular factor be inverted
+    return tuple(
+        _inverse(X, mean * max(root, noise)) for X, mean in zip((L, R), means, strict=True)
+    )
 
 
-def _eigh(factor):
+def _inverse(factor, shift):
+    """Return (factor + shift I)⁻¹, in the precision of the factor but by float64."""
     if factor.ndim == 1:
-        return factor, None
-    values, vectors = np.linalg.eigh(factor)
-    return np.maximum(values, 0), vectors
+        return 1 / (factor + shift)
+    shifted = factor.astype(np.float64)
+    np.fill_diagonal(shifted, shifted.diagonal() + shift)
+    inverse = np.linalg.inv(shifted)
+    return ((inverse + inverse.T) / 2).astype(factor.dtype)

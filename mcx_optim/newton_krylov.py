@@ -126,16 +126,8 @@ class NewtonKrylov:
         literal: bool = False,
         seed: int = 0,
     ):
-        for name, value in (("eta", eta), ("tolerance", tolerance)):
-            if not 0 < value < 1:
-                raise ValueError(f"{name}: expected a number in (0, 1), got {value}")
-        for name, value in (
-            ("momentum", momentum),
-            ("averaging", averaging),
-            ("warm_start", warm_start),
-        ):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name}: expected a number in [0, 1), got {value}")
+        _expect_fraction(False, eta=eta, tolerance=tolerance)
+        _expect_fraction(True, momentum=momentum, averaging=averaging, warm_start=warm_start)
         if max_cg < 1:
             raise ValueError(f"max_cg: expected at least 1 iteration, got {max_cg}")
         _expect_word("negative_curvature", negative_curvature, NEGATIVE)
@@ -306,7 +298,7 @@ class NewtonKrylov:
 def _stochastic():
     """Return the settings of `NewtonKrylov.stochastic`, with new parts in their first state."""
     return {
-        "eta": 0.3,
+        "eta": 0.5,
         "max_cg": 1,
         "rhs": GrowingSample(),
         "screening": False,
@@ -316,6 +308,13 @@ def _stochastic():
         "momentum": 0.5,
         "averaging": 0.9,
     }
+
+
+def _expect_fraction(or_zero, **values):
+    for name, value in values.items():
+        if not (0 < value < 1 or (or_zero and value == 0)):
+            bracket = "[" if or_zero else "("
+            raise ValueError(f"{name}: expected a number in {bracket}0, 1), got {value}")
 
 
 def _expect_word(name, value, words):
@@ -335,5 +334,8 @@ def _too_small(direction, estimate, w):
     """Return why no step size decreases the loss."""
     noise = float(np.finfo(w.dtype).eps) * abs(estimate.loss)
     if math.isfinite(direction.predicted) and -direction.predicted <= 10 * noise:
-        return "converged: the predicted decrease is lost in the rounding of the loss"
+        lost = "the predicted decrease is lost in the rounding of the loss"
+        if direction.curvature < 0:
+            return f"stalled: {lost}, on a plateau of negative curvature; try float64"
+        return f"converged: {lost}"
     return "no step size decreases the tracked loss"

@@ -1,7 +1,7 @@
 """The loss that an optimizer sees: one batch of it, all of it, and its curvature."""
 
 import functools
-import math
+import operator
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -11,9 +11,10 @@ import numpy as np
 import mcx
 from mcx_optim.counts import Counts
 from mcx_optim.curvature import Product
-from mcx_optim.errors import NonFiniteError
 from mcx_optim.parts import on_each, split, weighted
-from mcx_optim.probe import check_point, describe
+from mcx_optim.probe import check_point, describe, expect_given, finite
+
+_GRADIENT = operator.itemgetter(1)  # of (loss, gradient)
 
 
 class Objective:
@@ -39,8 +40,8 @@ class Objective:
     output_loss : callable, optional
         (z, batch) -> (loss, ∂loss/∂z), so that f(w; batch) is the loss of the output. Both are for
         `gauss_newton`, in NumPy syntax as well.
-    output_noise : callable, optional
-        (rng, z, batch) -> random vector like z with mean 0 and covariance ∂²loss/∂z², for `draw`.
+    observe : callable, optional
+        (rng, w, batch) -> (vector, rows), as `mcx_nn.Supervised.observe` returns.
     slots : dict, optional
         Name of a parameter -> (slice of w, shape), for preconditioners.
     data : tuple of arrays, optional
@@ -87,7 +88,7 @@ class Objective:
         first_nonfinite: Callable | None = None,
         forward: Callable | None = None,
         output_loss: Callable | None = None,
-        output_noise: Callable | None = None,
+        observe: Callable | None = None,
         slots: dict | None = None,
         data: tuple | None = None,
         chunk: int = 1024,
@@ -113,7 +114,7 @@ class Objective:
         self._first_nonfinite = first_nonfinite
         self._forward = forward
         self._output_loss = output_loss
-        self._output_noise = output_noise
+        self._observe = observe
         self.slots = slots
         self.separable = separable
         self._chunk = chunk
@@ -132,10 +133,8 @@ class Objective:
             data, chunk and separable, see above.
         """
         names = ("value_and_grad", "value", "first_nonfinite", "forward", "output_loss")
-        given = {name: getattr(problem, name) for name in (*names, "output_noise", "slots")}
+        given = {name: getattr(problem, name) for name in (*names, "observe", "slots")}
         return cls(**given, data=data, **keywords)
-
-    # ----- one batch -----
 
     def loss(self, w, batch) -> float:
         """Return f(w; batch), which may be NaN or infinite."""
@@ -147,7 +146,7 @@ class Objective:
         check_point(w)
         self._count("gradient", batch)
         shares, results = self._on_parts(batch, lambda part: self._value_and_grad(w, part))
-        return self._checked(shares, results, w, batch)
+        return finite(shares, results, w, self._where(w, batch))
 
     def grad(self, w, batch):
         """Return the gradient of f(w; batch)."""
@@ -175,8 +174,11 @@ class Objective:
             return mcx.linearize(lambda v: self._value_and_grad(v, part), w)
 
         shares, recorded = self._on_parts(batch, record)
-        loss, gradient = self._checked(shares, [values for values, _ in recorded], w, batch)
-        terms = [(share, (lin, _second)) for share, (_, lin) in zip(shares, recorded, strict=True)]
+        values = [values for values, _ in recorded]
+        loss, gradient = finite(shares, values, w, self._where(w, batch))
+        terms = [
+            (share, (lin, _GRADIENT)) for share, (_, lin) in zip(shares, recorded, strict=True)
+        ]
         return loss, gradient, Product(terms, functools.partial(self._count, "hvp", batch))
 
     def gauss_newton(self, w, batch):
@@ -205,7 +207,7 @@ class Objective:
         >>> loss, gradient, product(np.ones(2))
         (8.5, array([ 2., 16.]), array([ 4., 16.]))
         """
-        self._expect("gauss_newton", forward=self._forward, output_loss=self._output_loss)
+        expect_given("gauss_newton", forward=self._forward, output_loss=self._output_loss)
         check_point(w)
         self._count("linearize_gauss_newton", batch)
 
@@ -213,34 +215,40 @@ class Objective:
             z, jacobian = mcx.linearize(lambda v: self._forward(v, part)[0], w)
             (loss, slope), loss_hessian = mcx.linearize(lambda z: self._output_loss(z, part), z)
             gradient, transposed = mcx.linearize(self._forward(w, part)[1], slope)
-            return (loss, gradient), (jacobian, loss_hessian, _second, transposed)
+            return (loss, gradient), (jacobian, loss_hessian, _GRADIENT, transposed)
 
         shares, recorded = self._on_parts(batch, record)
-        loss, gradient = self._checked(shares, [values for values, _ in recorded], w, batch)
+        values = [values for values, _ in recorded]
+        loss, gradient = finite(shares, values, w, self._where(w, batch))
         terms = [(share, steps) for share, (_, steps) in zip(shares, recorded, strict=True)]
         return loss, gradient, Product(terms, functools.partial(self._count, "gauss_newton", batch))
 
-    def draw(self, w, batch, rng):
-        """Return a random vector (P,) whose covariance is the Gauss-Newton matrix of the batch.
+    def observe(self, w, batch, rng):
+        """Draw a random vector whose covariance is the Gauss-Newton matrix, and show its making.
 
-        Jᵀu with u from `output_noise`. Its mean is 0.
+        Returns
+        -------
+        vector : (P,) array
+            Its mean is 0.
+        parts : list of (float, dict)
+            Share of every part of the batch, and name -> rows whose product is the part's share of
+            the vector for that weight; see `mcx_nn.Supervised.observe`.
 
         Raises
         ------
         ValueError
-            If the objective has no `forward` or no `output_noise`.
+            If the objective has no `observe`.
         """
-        self._expect("draw", forward=self._forward, output_noise=self._output_noise)
+        expect_given("observe", observe=self._observe)
         self._count("gradient", batch)
         parts = self._split(batch)
-
-        def vector(item):
-            (share, part), rng = item
-            output, backward = self._forward(w, part)
-            return backward(self._output_noise(rng, output, part)) * math.sqrt(share)
-
         rngs = rng.spawn(len(parts)) if len(parts) > 1 else [rng]
-        return sum(on_each(vector, list(zip(parts, rngs, strict=True))))
+        jobs = [(part, rng) for (_, part), rng in zip(parts, rngs, strict=True)]
+        shares = [share for share, _ in parts]
+        drawn = on_each(lambda job: self._observe(job[1], w, job[0]), jobs)
+        # The noise of a part is that of a mean over fewer samples.
+        vector = weighted([share**0.5 for share in shares], [vector for vector, _ in drawn])
+        return vector, [(share, rows) for share, (_, rows) in zip(shares, drawn, strict=True)]
 
     def hvp(self, w, batch, p):
         """Return Hp, once; `linearize` is for several products at the same w."""
@@ -291,8 +299,6 @@ class Objective:
 
         return self._mean(batch, coefficients)
 
-    # ----- all data -----
-
     def full(self, w):
         """Return F(w) and ∇F(w), evaluated in chunks; free at the w of the last call."""
         if self._point is None or not np.array_equal(self._point[0], w):
@@ -318,8 +324,6 @@ class Objective:
         if not 1 <= size <= self.samples:
             raise ValueError(f"size: expected 1 to {self.samples} samples, got {size}")
         return self.rows(rng.choice(self.samples, size, replace=False))
-
-    # ----- checks and counts -----
 
     def diagnose(self, w, batch) -> str:
         """Return a sentence that says where the evaluation of f(w; batch) leaves the reals."""
@@ -371,6 +375,10 @@ class Objective:
         """Return w -> f(w; batch)."""
         return functools.partial(self._loss, batch=batch)
 
+    def _where(self, w, batch):
+        """Return a function that tells on which batch, and where in the model, numbers fail."""
+        return lambda: (describe(batch), self.diagnose(w, batch))
+
     def _split(self, batch):
         return split(batch, self._chunk) if self.separable else [(1.0, batch)]
 
@@ -390,41 +398,3 @@ class Objective:
 
     def _count(self, kind, batch, times=1):
         self.counts += Counts(**{kind: times * (1 if batch is None else len(batch[0]))})
-
-    def _expect(self, method, **given):
-        missing = [name for name, function in given.items() if function is None]
-        if missing:
-            raise ValueError(
-                f"{method}: expected an objective with {' and '.join(given)}, got one without "
-                f"{' and '.join(missing)}; pass them to Objective, or make it by "
-                "Objective.of(problem)"
-            )
-
-    def _checked(self, shares, results, w, batch):
-        """Return the loss and the gradient of a batch from those of its parts."""
-        for loss, gradient in results:
-            if gradient.shape != w.shape or gradient.dtype != w.dtype:
-                raise ValueError(
-                    f"gradient: expected shape {w.shape} and dtype {w.dtype} as w has, got "
-                    f"{gradient.shape} and {gradient.dtype}; value_and_grad must return them alike"
-                )
-            if np.size(loss) != 1:
-                raise ValueError(f"loss: expected one number, got shape {np.shape(loss)}")
-        loss = weighted(shares, [float(loss) for loss, _ in results])
-        gradient = weighted(shares, [gradient for _, gradient in results])
-        for name, finite, size in (
-            ("loss", math.isfinite(loss), loss),
-            ("gradient", bool(np.isfinite(gradient).all()), "not finite"),
-        ):
-            if not finite:
-                raise NonFiniteError(
-                    f"{name} is {size} on the batch {describe(batch)}: "
-                    f"{self.diagnose(w, batch)}; check the data, reduce the learning rate or the "
-                    "scale of w"
-                )
-        return loss, gradient
-
-
-def _second(pair):
-    """Return the gradient of a pair (loss, gradient)."""
-    return pair[1]

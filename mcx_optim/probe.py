@@ -1,10 +1,11 @@
-"""Checks of an objective and a start before they are used."""
+"""Checks of an objective, a start, and what an objective returns."""
 
 import math
 
 import numpy as np
 
-from mcx_optim.errors import NonDeterministicError
+from mcx_optim.errors import NonDeterministicError, NonFiniteError
+from mcx_optim.parts import weighted
 
 
 def check_point(w):
@@ -19,6 +20,48 @@ def check_point(w):
 def describe(batch) -> str:
     """Return how many samples a batch has, in brackets, for messages."""
     return "(no data)" if batch is None else f"({len(batch[0])} samples)"
+
+
+def expect_given(method: str, **given):
+    """Raise ValueError unless all functions that a method of Objective needs were given."""
+    missing = [name for name, function in given.items() if function is None]
+    if missing:
+        raise ValueError(
+            f"{method}: expected an objective with {' and '.join(given)}, got one without "
+            f"{' and '.join(missing)}; pass them to Objective, or make it by Objective.of(problem)"
+        )
+
+
+def finite(shares, results, w, where):
+    """Return the loss and the gradient of a batch from those of its parts.
+
+    Raises
+    ------
+    ValueError
+        If a gradient is not like w, or a loss is not one number.
+    NonFiniteError
+        If the loss or the gradient is not finite; `where` returns the batch and the reason.
+    """
+    for loss, gradient in results:
+        if gradient.shape != w.shape or gradient.dtype != w.dtype:
+            raise ValueError(
+                f"gradient: expected shape {w.shape} and dtype {w.dtype} as w has, got "
+                f"{gradient.shape} and {gradient.dtype}; value_and_grad must return them alike"
+            )
+        if np.size(loss) != 1:
+            raise ValueError(f"loss: expected one number, got shape {np.shape(loss)}")
+    loss = weighted(shares, [float(loss) for loss, _ in results])
+    gradient = weighted(shares, [gradient for _, gradient in results])
+    fails = None if math.isfinite(loss) else f"loss is {loss}"
+    if fails is None and not np.isfinite(gradient).all():
+        fails = "gradient is not finite"
+    if fails is not None:
+        batch, reason = where()
+        raise NonFiniteError(
+            f"{fails} on the batch {batch}: {reason}; check the data, reduce the learning rate or "
+            "the scale of w"
+        )
+    return loss, gradient
 
 
 def probe(objective, w, batch):

@@ -1,6 +1,7 @@
 """Globalization of a Newton step: which γ, by which of the line searches."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,7 +64,9 @@ def _jet(settings, objective, w, estimate, direction, loss_at):
     coefficients[1] = direction.slope
     size = jet_step(coefficients, eta=settings.eta, most=_most(direction))
     if size.gamma:
-        return size
+        loss = loss_at(size.gamma)
+        if loss < estimate.sample_loss:
+            return replace(size, loss=loss, trials=1)
     return _taylor(settings, objective, w, estimate, direction, loss_at)
 
 

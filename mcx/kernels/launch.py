@@ -116,6 +116,34 @@ def on_threads(run, size: int, grain: int = _BLOCK, least: int = _SPLIT) -> int:
     return functools.reduce(operator.or_, [job.result() for job in jobs])
 
 
+def in_blocks(function, x, out=None):
+    """Return an elementwise function of an array, in `out` if given.
+
+    Large real arrays of NumPy are taken block by block, so that what the function makes on the way
+    stays in the cache, and on threads. A function that changes the dtype is taken whole.
+    """
+    plain = type(x) is np.ndarray and x.dtype.char in "fd" and x.flags.c_contiguous
+    fits = out is None or (out.flags.c_contiguous and out.dtype == x.dtype)
+    if not (plain and fits and x.size > _BLOCK and function(x.reshape(-1)[:1]).dtype == x.dtype):
+        y = function(x)
+        if out is None:
+            return y
+        out[...] = y
+        return out
+    if out is None:
+        out = new_buffer(x.shape, x.dtype)
+    flat, target = x.reshape(-1), out.reshape(-1)
+
+    def run(start, stop):
+        for first in range(start, stop, _BLOCK):
+            last = min(first + _BLOCK, stop)
+            target[first:last] = function(flat[first:last])
+        return 0
+
+    on_threads(run, x.size)
+    return out
+
+
 class Kernel:
     """A program with its compiled forms, one for each dtype.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mcx.dispatch import is_number, name_of, numbers_of, unsupported
 from mcx.kernels import program
+from mcx.kernels.launch import in_blocks
 from mcx.verbs.analytic import Analytic
 from mcx.verbs.into import BilinearInto, LinearInto, in_floats, memory
 from mcx.verbs.linear import Linear
@@ -57,11 +58,7 @@ def register_analytic(series, traced: bool = True):
     def decorate(func):
         @functools.wraps(func)
         def into(x, /, out=None):
-            y = func(x)
-            if out is None:
-                return y
-            out[...] = y
-            return out
+            return in_blocks(func, x, out)
 
         def checked(a, y, n):
             terms = series(a, y, n)

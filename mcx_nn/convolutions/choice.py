@@ -24,8 +24,8 @@ def set_convolution(name: str) -> None:
         than direct. Relative rounding errors of F(4×4) are 1 to 3·10⁻⁶ in float32, of the others
         3 to 5·10⁻⁷. "auto", the default, takes what is fastest: F(4×4) for images of more than 4×4
         pixels and for large batches of these, F(4×2) for small ones, a two-dimensional Karatsuba
-        scheme for 2×2 pixels, direct for few channels. A tile mixes its pixels: one that is not
-        finite reaches all outputs of its tiles.
+        scheme for 2×2 pixels, direct for few channels. A tile mixes its pixels, and so does a
+        direct convolution of few filters: one that is not finite reaches all outputs of its tiles.
 
     Raises
     ------

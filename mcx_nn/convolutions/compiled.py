@@ -20,7 +20,8 @@ from mcx_nn.convolutions.windows import windows_source
 _BLOCK = 1 << 20  # bytes of products in one block
 _LEAST = 64  # rows of a block, so that packing the other operand pays
 _FLAT = 4  # products with so many times more columns than rows are computed transposed
-_DEPTH = 2048  # windows of one partial sum of a gradient of kernels
+_DEPTH = 2048  # windows of one partial sum of a gradient of kernels, at least
+_SUMS = 8  # partial sums at most
 _ROWS = 2048  # windows from which on they are split over threads
 _PARALLEL = 1 << 16  # numbers from which on transforms are split over threads
 
@@ -277,13 +278,14 @@ class OfWindows(Machine):
         """Write Σ Gᵀ (Vᵀ D) G over the pairs (V, D), every thread for some of the windows."""
         tiles, depth, columns = self.tiling.sizes
         groups = self.tiling.points
-        starts = range(0, tiles, _DEPTH)
+        length = max(_DEPTH, -(-tiles // _SUMS))  # whatever the threads, so that bits do not change
+        starts = range(0, tiles, length)
         totals = new_buffer((len(starts), groups, depth, columns), out.dtype)
 
         def parts(start, stop):
             for number in range(start, stop):
-                first = number * _DEPTH
-                last = min(first + _DEPTH, tiles)
+                first = starts[number]
+                last = min(first + length, tiles)
                 for count, (left, right) in enumerate(pairs):
                     self.products.multiply(
                         left.reshape(-1),

@@ -19,7 +19,10 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-_COLUMNS = 32  # of a matrix of kernels, up to which a window spans several outputs
+# Measured costs, in multiplications.
+_NUMBER = 32  # of a number of a window: it is written once and read three times
+_ROW = 160  # of a row of a window, however short
+_REGISTER = 16  # columns: products take as many, or twice as many at a time
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,18 @@ class Direct:
 
     @cached_property
     def span(self) -> int:
-        """Outputs of a row that one window is wide enough for."""
+        """Outputs of a row that one window is wide enough for, a divisor of OW."""
         if self.groups > 1 or self.dilation[1] > 1 or self.kernel[1] <= self.stride[1]:
             return 1
-        most = min(self.grid[1], max(1, _COLUMNS // self.filters))
-        return next((n for n in range(most, 0, -1) if self.grid[1] % n == 0), 1)
+        divisors = (n for n in range(1, self.grid[1] + 1) if self.grid[1] % n == 0)
+        return min(divisors, key=self._cost)
+
+    def _cost(self, span: int) -> float:
+        """Return what one output costs for every row of a kernel, about, in multiplications."""
+        numbers = (self.kernel[1] + (span - 1) * self.stride[1]) * self.shape[3]
+        columns = span * self.filters
+        step = _REGISTER if columns <= _REGISTER else 2 * _REGISTER
+        return (numbers * (_NUMBER + -(-columns // step) * step) + _ROW) / span
 
     @cached_property
     def windows(self):

@@ -16,11 +16,15 @@ from tests.bench.race import Race, main
 import numpy as np  # isort: skip
 
 from mcx_nn import binary_cross_entropy_with_logits, load_mnist
+from mcx_optim import GrowingSample, NewtonKrylov
 
-# Name -> (samples per step, keyword arguments of NewtonKrylov).
+# Name -> (samples per step, function that makes a new NewtonKrylov).
 CONFIGURATIONS = {
-    "Newton-Krylov": (512, {}),
-    "Newton-Krylov, batch gradient": (512, {"rhs": "batch", "screening": False}),
+    "Newton-Krylov, stochastic": (
+        400,
+        lambda: NewtonKrylov.stochastic(rhs=GrowingSample(1500, 1.01)),
+    ),
+    "Newton-Krylov, global gradient": (512, NewtonKrylov),
 }
 CHUNK = 1024
 

@@ -15,13 +15,16 @@ from functools import cached_property
 from types import SimpleNamespace
 
 os.environ.setdefault("MCX_BENCH_THREADS", "2")
+os.environ.setdefault(
+    "MCX_BENCH_BLAS_THREADS", "1"
+)  # the threads are those of mcx: see `separable`
 
 from tests.bench.harness import same  # before NumPy
 
 import numpy as np  # isort: skip
 
 from mcx_nn import Supervised
-from mcx_optim import SGD, Adam, NewtonKrylov, Objective
+from mcx_optim import SGD, Adam, Objective
 from tests.bench import networks
 from tests.bench.curves import KINDS, SCHEDULES
 
@@ -69,7 +72,7 @@ class Task:
 
     def objective(self) -> Timed:
         """Return an objective of its own, with counts and clocks at 0."""
-        return Timed.of(self.problem, data=self.data, chunk=self.chunk)
+        return Timed.of(self.problem, data=self.data, chunk=self.chunk, separable=True)
 
 
 class Timed(Objective):
@@ -105,6 +108,10 @@ class Timed(Objective):
         with self.clock("linearize"):
             loss, gradient, product = super().gauss_newton(w, batch)
         return loss, gradient, self.timed(product)
+
+    def observe(self, w, batch, rng):
+        with self.clock("gradient"):
+            return super().observe(w, batch, rng)
 
     def timed(self, product):
         """Return the product with its clock."""
@@ -287,10 +294,10 @@ def first_order(name: str, schedule: str, rates: tuple) -> Contestant:
     return Contestant(f"{name}, {schedule}", make, rates)
 
 
-def newton_krylov(name: str, batch: int, settings: dict) -> Contestant:
-    """Return `NewtonKrylov` with settings, and so many samples per step."""
+def newton_krylov(name: str, batch: int, new: Callable) -> Contestant:
+    """Return a trainer that `new` makes, on so many samples per step."""
 
     def make(task, seed, rate):
-        return Ours(task, seed, NewtonKrylov(**settings), batch)
+        return Ours(task, seed, new(), batch)
 
     return Contestant(name, make)

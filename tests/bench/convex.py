@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from tests.bench import harness  # isort: skip  (first: it fixes the threads)
 
+import itertools
 from dataclasses import dataclass
 from statistics import median
 
@@ -52,6 +53,7 @@ VARIANTS = (
     {"screening": False},
     {"eta": 0.2},
     {"eta": 0.2, "screening": False},
+    {"eta": 0.2, "line_search": "jet"},
     {"rhs": "batch"},
     LITERAL,
 )
@@ -93,7 +95,7 @@ class Run:
 
 
 def run(convex: ConvexProblem, batch_size, epochs: int, options: dict, seed=0, **objective) -> Run:
-    """Minimize from w = 0."""
+    """Minimize from w = 0; `objective` is for `ConvexProblem.objective`."""
     iterates = []
 
     def keep(event):
@@ -103,7 +105,7 @@ def run(convex: ConvexProblem, batch_size, epochs: int, options: dict, seed=0, *
     history = fit(
         convex.objective(**objective),
         NewtonKrylov(**options),
-        np.zeros(convex.optimum.size),
+        np.zeros(convex.optimum.size, objective.get("dtype", np.float64)),
         epochs,
         batch_size,
         seed,
@@ -196,14 +198,18 @@ def print_sampling() -> None:
 def print_scaling() -> None:
     """Print how far scaling the loss moves the iterates, beside another order of summation."""
     rows = []
-    for name, problem in PROBLEMS.items():
+    for name, dtype in itertools.product(PROBLEMS, (np.float64, np.float32)):
         for batch_size, protocol in PROTOCOLS.items():
-            setting = problem(), batch_size, protocol.epochs, protocol.settings
-            plain = run(*setting).iterates
-            moved = [difference(run(*setting, **how).iterates, plain) for how in CHANGES.values()]
-            rows.append([name, batch_size or "all", *(f"{value:.1e}" for value in moved)])
+            setting = PROBLEMS[name](), batch_size, protocol.epochs, protocol.settings
+            plain = run(*setting, dtype=dtype).iterates
+            moved = [
+                difference(run(*setting, dtype=dtype, **how).iterates, plain)
+                for how in CHANGES.values()
+            ]
+            values = (f"{value:.1e}" for value in moved)
+            rows.append([name, dtype.__name__, batch_size or "all", *values])
     title = "Largest relative difference of an iterate where the loss is scaled"
-    harness.table(title, ["problem", "batch", *CHANGES], rows)
+    harness.table(title, ["problem", "precision", "batch", *CHANGES], rows)
 
 
 def difference(ours, theirs) -> float:

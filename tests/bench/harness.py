@@ -14,6 +14,8 @@ _VARIABLES = (
     *("VECLIB_MAXIMUM_THREADS", "MCX_NUM_THREADS"),
 )
 os.environ.update(dict.fromkeys(_VARIABLES, str(THREADS)))
+if "MCX_BENCH_BLAS_THREADS" in os.environ:  # of NumPy alone
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MCX_BENCH_BLAS_THREADS"]
 # OpenBLAS's threads wait for work at full speed, in the way of all others; 4 is the least.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 if THREADS == 1:

@@ -19,15 +19,16 @@ from tests.bench.networks import NETWORKS
 from tests.bench.race import Race, main
 
 from mcx_nn import lenet5, load_mnist, softmax_cross_entropy  # isort: skip
+from mcx_optim import NewtonKrylov  # isort: skip
 
-# Name -> (samples per step, keyword arguments of NewtonKrylov).
+# Name -> (samples per step, function that makes a new NewtonKrylov).
 CONFIGURATIONS = {
-    "Newton-Krylov": (128, {}),
-    "Newton-Krylov, 512": (512, {}),
-    "Newton-Krylov, batch gradient": (128, {"rhs": "batch", "screening": False}),
-    "Algorithm 1 as printed": (128, {"literal": True}),
+    "Newton-Krylov, stochastic": (200, NewtonKrylov.stochastic),
+    "Newton-Krylov, global gradient": (512, NewtonKrylov),
+    "Newton-Krylov, batch gradient": (128, partial(NewtonKrylov, rhs="batch", screening=False)),
+    "Algorithm 1 as printed": (128, partial(NewtonKrylov, literal=True)),
 }
-CHUNK = 256  # the fastest of 64, 128, … 1024 for loss and gradient over all data
+CHUNK = 128  # near the fastest of 64, 128, … 1024 for loss and gradient over all data
 
 
 def lenet(activation: str, images: int) -> Task:

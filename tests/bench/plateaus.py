@@ -1,7 +1,7 @@
 """Plateaus and saddles: which starts the Newton-Krylov trainer leaves, and what its log says.
 
-``python -m tests.bench.plateaus [--log]`` prints for every start, with both policies for negative
-curvature, the steps after which the tracked loss stays below a level, the final loss, and the words
+``python -m tests.bench.plateaus [--log]`` prints for every start, with three policies for negative
+curvature, the steps after which the tracked loss is below a level, the final loss, and the words
 of the log, counted; with --log every step of every run as well. A run ends when the level is
 reached and twice as many steps are taken, or at its last step.
 
@@ -33,7 +33,7 @@ from mcx_optim import NewtonKrylov, Objective, StepInfo, fit
 from tests.optim.problems import digits
 from tests.optim.saddles import LANDSCAPES, STATIONARY, STEEP
 
-POLICIES = ("follow", "stop")
+POLICIES = ("follow", "absolute", "stop")
 LEFT = 0.95  # of the loss of the best constant output
 IMAGES = 512  # for LeNet-5
 
@@ -205,13 +205,14 @@ def main() -> None:
                     f"{watched.left}" if watched.left else f"not in {len(watched.steps)}",
                     f"{watched.losses[-1]:.6g}",
                     statuses,
+                    f"{max((info.gamma or 0.0) for info in watched.steps):.2g}",
                     words(info.outcome for info in watched.steps),
                     words(info.reason for info in watched.steps),
                 ]
             )
     columns = ["start", "policy", "loss", "level", "steps below it", "last loss", "CG"]
     title = "Plateaus and saddles (no step increased the tracked loss, no NaN)"
-    harness.table(title, [*columns, "outcomes", "reasons"], rows)
+    harness.table(title, [*columns, "largest γ", "outcomes", "reasons"], rows)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Race:
     tasks : dict
         Name -> function from the size of the training set to the Task.
     configurations : dict
-        Name -> (samples per step, keyword arguments of NewtonKrylov).
+        Name -> (samples per step, function that makes a new NewtonKrylov).
     images : int
         Default size of the training set.
     seconds : float
@@ -50,7 +50,7 @@ class Race:
 
     title: str
     tasks: dict[str, Callable]
-    configurations: dict[str, tuple[int, dict]]
+    configurations: dict[str, tuple[int, Callable]]
     images: int
     seconds: float
     targets: tuple[float, ...] = ()

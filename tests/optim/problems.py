@@ -79,21 +79,6 @@ def digits():
     return X, np.eye(10)[data.target]
 
 
-@functools.cache
-def digits_optimum():
-    """Return the least softmax loss on `digits`, by scikit-learn's Newton-Cholesky solver."""
-    from sklearn.linear_model import LogisticRegression
-
-    X, Y = digits()
-    model = LogisticRegression(
-        solver="newton-cholesky", C=1 / (PENALTY * len(X)), fit_intercept=False, tol=1e-12
-    ).fit(X, np.argmax(Y, axis=1))
-    w = model.coef_.T.reshape(-1)
-    loss, gradient = softmax_value_and_grad(w, (X, Y))
-    assert np.max(np.abs(gradient)) < 1e-14
-    return loss
-
-
 def network_value_and_grad(w, batch):
     """Return a tanh network's mean squared error, nonconvex, and its gradient.
 

@@ -80,10 +80,11 @@ LANDSCAPES = {
     "saturated": Landscape(saturation, (100.0, 0.0), 0.5),
 }
 
-# The curvature of the way down is 6e-8, that across 1: both in one Krylov space.
+# The curvature of the way down is 6e-8, that across 1, both in one Krylov space: CG's direction of
+# negative curvature has a part across, which its step multiplies. |A| tells them apart.
 STEEP = {"saturated, steep across": Landscape(saturation, (100.0, 1e-3), 0.5)}
 
-# Nothing in the gradient, now or after a step along it, tells of the way down.
+# The gradient is zero, or will be after a step along it, and so tells nothing of the way down.
 STATIONARY = {
     "monkey saddle, at it": Landscape(monkey, (0.0, 0.0), -6.0),
     "double well, at its saddle": Landscape(double_well, (0.0, 0.0), -0.24),

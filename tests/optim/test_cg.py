@@ -120,6 +120,69 @@ def test_follow_steps_along_negative_curvature_by_its_absolute_value():
     assert energy[1] < energy[0]
 
 
+def test_ignored_negative_curvature_leads_to_the_stationary_point():
+    A, b = np.diag([4.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.5])
+    result = truncated_cg(A, b, negative="ignore")
+    assert result.status is Status.CONVERGED
+    np.testing.assert_allclose(result.x, np.linalg.solve(A, b))
+    np.testing.assert_allclose(result.curvature, result.x @ A @ result.x)
+
+
+def inverse_of(A, spread):
+    """Return a symmetric positive definite matrix near A⁻¹, off by a factor of up to `spread`."""
+    values, Q = np.linalg.eigh(A)
+    factors = np.geomspace(1.0, spread, len(A))[np.random.default_rng(0).permutation(len(A))]
+    return (Q * (factors / abs(values))) @ Q.T
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.0, 100.0])
+def test_preconditioner_changes_no_solution(spread):
+    A, b = spd(12), np.arange(1.0, 13.0)
+    result = truncated_cg(A, b, tolerance=1e-12, preconditioner=inverse_of(A, spread))
+    assert result.status is Status.CONVERGED
+    np.testing.assert_allclose(result.x, np.linalg.solve(A, b), rtol=1e-10)
+    np.testing.assert_allclose(result.curvature, result.x @ A @ result.x)
+    assert spread > 1.0 or result.iterations == 1
+
+
+def test_preconditioned_iterates_are_those_of_the_transformed_system():
+    """CG on A with M = C Cᵀ is CG on Cᵀ A C y = Cᵀ b with x = C y, in other norms."""
+    A, b = spd(12), np.arange(1.0, 13.0)
+    M = inverse_of(A, 50.0)
+    C = np.linalg.cholesky(M)
+    for iterations in range(1, 6):
+        x = truncated_cg(A, b, tolerance=1e-14, max_iterations=iterations, preconditioner=M).x
+        y = truncated_cg(C.T @ A @ C, C.T @ b, tolerance=1e-14, max_iterations=iterations).x
+        np.testing.assert_allclose(x, C @ y, rtol=1e-9)
+
+
+@pytest.mark.parametrize("negative", ["stop", "follow"])
+def test_preconditioned_negative_curvature_keeps_descent(negative):
+    A, b = np.diag([4.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.5])
+    result = truncated_cg(A, b, negative=negative, preconditioner=np.diag([0.2, 1.5, 1.0]))
+    assert result.status is Status.NEGATIVE_CURVATURE
+    x = result.x
+    assert b @ x > 0
+    assert x @ A @ x / 2 - b @ x < 0
+    np.testing.assert_allclose(result.curvature, x @ A @ x)
+
+
+def test_flat_operator_returns_the_preconditioned_right_hand_side():
+    result = truncated_cg(Operator(np.zeros_like), E1 + 1, preconditioner=np.diag([2.0, 3.0, 4.0]))
+    assert result.status is Status.FLAT
+    assert result.x.tolist() == [4.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("power", [-120, -60, 60, 120])
+def test_range_of_float32_is_not_left_by_squares(power):
+    A, b = spd(6, dtype=np.float32), np.arange(1, 7).astype(np.float32)
+    plain = truncated_cg(A, b, tolerance=1e-5)
+    scale = np.float32(2.0**power)
+    scaled = truncated_cg(A, scale * b, tolerance=1e-5)
+    assert scaled.status is Status.CONVERGED
+    assert np.array_equal(scaled.x, scale * plain.x)
+
+
 def test_operator_without_curvature_returns_the_right_hand_side():
     result = truncated_cg(Operator(np.zeros_like), E1)
     assert (result.status, result.iterations) == (Status.FLAT, 1)

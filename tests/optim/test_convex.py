@@ -123,12 +123,13 @@ def test_gradient_of_the_batch_stays_at_the_noise(convex, options):
 SETTINGS = {"all": (None, 8, {"max_cg": 200, "eta": 0.2}), "batches": (512, 4, {})}
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("scale", [2.0**40, 2.0**-40])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_scaling_the_loss_by_a_power_of_two_changes_no_bit(convex, name, scale):
+def test_scaling_the_loss_by_a_power_of_two_changes_no_bit(convex, name, scale, dtype):
     batch_size, epochs, options = SETTINGS[name]
-    plain = iterates(convex, options, batch_size, epochs)
-    scaled = iterates(convex, options, batch_size, epochs, scale=scale)
+    plain = iterates(convex, options, batch_size, epochs, dtype=dtype)
+    scaled = iterates(convex, options, batch_size, epochs, dtype=dtype, scale=scale)
     assert all(map(np.array_equal, scaled, plain))
     assert convex.gap(plain[-1]) < 0.01 * convex.gap(plain[0])
 

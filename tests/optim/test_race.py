@@ -192,10 +192,12 @@ def test_measured_pools_the_seeds():
 RACE = """
 import sys
 from tests.bench.contestants import Task
+from functools import partial
 from tests.bench.networks import Network
 from tests.bench.race import Race, main
 import numpy as np
 import mcx_nn
+from mcx_optim import NewtonKrylov
 
 def task(images):
     x = np.random.default_rng(0).random((images, 3), np.float32)
@@ -203,7 +205,8 @@ def task(images):
     labels = (x.sum(axis=1) > 1.5).astype(np.int64)
     return Task("sum", network, mcx_nn.softmax_cross_entropy, (x, labels), 64)
 
-main(Race("sums", {"sum": task}, {"Newton": (50, {"max_cg": 5})}, 200, 1.0), sys.argv[1:])
+newton = {"Newton": (50, partial(NewtonKrylov, max_cg=5))}
+main(Race("sums", {"sum": task}, newton, 200, 1.0), sys.argv[1:])
 """
 
 

@@ -97,6 +97,18 @@ def test_a_stretched_trial_that_fails_falls_back_on_the_one_that_fitted():
     assert (step.gamma, step.loss, step.accepted, step.trials) == (0.1, -0.1, True, 3)
 
 
+def test_step_does_not_grow_to_where_one_failed():
+    asked = []
+
+    def loss_at(gamma):
+        asked.append(gamma)
+        return -0.95 if gamma == 1.0 else -gamma  # η = 0.0526, then 0
+
+    step = taylor_ratio_step(loss_at, 0.0, -1.0, 0.0, eta=0.05, eps=EPS)
+    assert asked == [1.0, pytest.approx(math.sqrt(0.75 * 0.05 * 0.95 / 0.05))]
+    assert (step.gamma, step.accepted) == (asked[1], True)
+
+
 def test_change_below_rounding_is_taken_whole():
     step, asked = along(lambda t: 1.0, -1e-16, 1e-16, 1.0)
     assert (step.gamma, step.accepted, len(asked)) == (1.0, True, 1)
@@ -105,6 +117,31 @@ def test_change_below_rounding_is_taken_whole():
 def test_rounding_does_not_excuse_a_rise():
     step, _ = along(lambda t: 1.0 + (t > 0), -1e-16, 1e-16, 1.0)
     assert step.gamma == 0.0
+
+
+def test_model_that_falls_without_bound_is_followed_to_where_it_fails():
+    """On -t - t²/2 + 1e-3 t⁴ γ grows by 4 while η < η̃/2, and falls back from η > η̃."""
+    step, asked = along(
+        lambda t: -t - t**2 / 2 + 1e-3 * t**4, -1.0, -1.0, 1.0, most=1e6, max_trials=20
+    )
+    assert asked == [1.0, 4.0, 16.0]
+    assert (step.gamma, step.accepted) == (4.0, True)
+    assert step.eta <= 0.05
+    assert step.trials == 3
+
+
+@pytest.mark.parametrize("most", [1.0, 5.0, 100.0])
+def test_step_is_at_most_the_largest(most):
+    step, asked = along(lambda t: -t - t**2 / 2, -1.0, -1.0, 1.0, most=most)
+    assert step.gamma == max(asked) == most
+    assert step.accepted
+
+
+def test_trial_beyond_the_domain_falls_back_on_the_one_before():
+    step, _ = along(
+        lambda t: -t - t**2 / 2 if t < 10 else math.nan, -1.0, -1.0, 1.0, most=1e6, max_trials=20
+    )
+    assert (step.gamma, step.accepted) == (4.0, True)
 
 
 def test_scaling_the_loss_changes_nothing():
