@@ -1,7 +1,8 @@
 """Second-order training: an objective, the Newton-Krylov trainer, baselines and `fit`.
 
-A method is *curvature operator x Krylov solver x globalization*, one file each: `hessian`, `cg`,
-`taylor_ratio` and `armijo`; `newton_krylov` puts them together. Everything works on one flat
+A method is *curvature operator x Krylov solver x right-hand side x globalization*, one file each:
+`hessian`, `gauss_newton`; `cg`, `lanczos`, with the preconditioner `kronecker`; `gradients`;
+`taylor_ratio`, `jet`, `armijo`. `newton_krylov` puts them together. Everything works on one flat
 vector w of float32 or float64, which is never mutated.
 """
 

@@ -24,7 +24,7 @@ from mcx_optim import NewtonKrylov  # isort: skip
 # Name -> (samples per step, function that makes a new NewtonKrylov).
 CONFIGURATIONS = {
     "Newton-Krylov, stochastic": (200, NewtonKrylov.stochastic),
-    "Newton-Krylov, global gradient": (512, NewtonKrylov),
+    "Newton-Krylov, global gradient": (128, NewtonKrylov),
     "Newton-Krylov, batch gradient": (128, partial(NewtonKrylov, rhs="batch", screening=False)),
     "Algorithm 1 as printed": (128, partial(NewtonKrylov, literal=True)),
 }
