@@ -66,6 +66,11 @@ class L2Regularized:
         else:
             setattr(self.problem, name, value)
 
+    @property
+    def ridge(self):
+        """What the term adds to the diagonal of the Hessian: a number, or (P,) with a mask."""
+        return self.strength if self.mask is None else self.strength * np.asarray(self.mask)
+
     def value(self, w, batch):
         """Return the loss on a batch with the term added."""
         return self.problem.value(w, batch) + self._term(w)[0]

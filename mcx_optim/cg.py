@@ -88,11 +88,11 @@ def truncated_cg(
         return result(Status.CONVERGED, 0)
     for iteration in range(max_iterations):
         q = A @ p
-        kappa, pp, qq = float(p @ q), float(p @ p), float(q @ q)
-        if not (math.isfinite(kappa) and math.isfinite(qq)):
+        kappa, pp, steepness = float(p @ q), float(p @ p), length(q) / length(p)
+        if not (math.isfinite(kappa) and math.isfinite(steepness)):
             return result(Status.NON_FINITE, iteration + 1)
-        norm = max(norm, math.sqrt(qq / pp))
-        flat = abs(kappa) <= max(FLAT_RATIO * norm * pp, noise * math.sqrt(pp * qq))
+        norm = max(norm, steepness)
+        flat = abs(kappa) <= max(FLAT_RATIO * norm, noise * steepness) * pp
         if norm == 0.0:
             x = p
             return result(Status.FLAT, iteration + 1)

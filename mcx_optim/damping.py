@@ -1,5 +1,9 @@
 """Damping λ of the curvature, and its adaptation to how far steps can be trusted."""
 
+import math
+
+from mcx_optim.krylov import length
+
 
 class Damped:
     """A + λ I for a curvature operator A, and λ ≥ 0."""
@@ -45,11 +49,12 @@ class LevenbergMarquardt:
         self._first = None
 
     def begin(self, A, b):
-        """Set λ in the first step; nothing later on."""
+        """Set λ in the first step where A and b tell it; do nothing later on."""
         if self._first is None and self.start:
-            square = float(b @ b)
-            unit = abs(float(b @ (A @ b))) / square if square else 0.0
-            self.value = self._first = self.start * unit
+            unit = b / b.dtype.type(length(b))
+            curvature = abs(float(unit @ (A @ unit)))
+            if 0 < curvature < math.inf:
+                self.value = self._first = self.start * curvature
 
     def adapt(self, gamma: float, accepted: bool):
         """Change λ after a step size γ."""

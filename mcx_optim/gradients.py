@@ -129,17 +129,23 @@ class GrowingSample:
         most = objective.samples if self.most is None else min(self.most, objective.samples)
         inside = 1 if batch is None else len(batch[0])
         size = min(int(self._size), most)
+        if size == objective.samples > inside:
+            loss, gradient = objective.full(w)
+            return Estimate(loss, gradient, objective.data, loss, gradient)
         if batch is None or size <= inside:
-            self._size *= self.growth
+            self._size = min(self._size * self.growth, objective.samples)
             return BatchGradient()(objective, w, batch, curvature)
         beside = objective.rows(self._next(size - inside, objective.samples))
-        loss, gradient = objective.value_and_grad(w, beside)
-        share = inside / size
-        noise = gradient - curvature.gradient
-        gradient = gradient - share * noise
-        self._size = min(self._wanted(noise, inside, size, gradient), most)
-        loss = loss + share * (curvature.loss - loss)
         sample = tuple(np.concatenate(pair) for pair in zip(batch, beside, strict=True))
+        share = inside / size
+        if objective.separable:  # the batch is known already
+            loss, gradient = objective.value_and_grad(w, beside)
+            loss = loss + share * (curvature.loss - loss)
+            gradient = gradient + share * (curvature.gradient - gradient)
+        else:
+            loss, gradient = objective.value_and_grad(w, sample)
+        noise = (gradient - curvature.gradient) / (1 - share)
+        self._size = min(self._wanted(noise, inside, size, gradient), most)
         return Estimate(loss, gradient, sample, loss, gradient)
 
     def state_dict(self):

@@ -14,7 +14,7 @@ class Kronecker:
     covariance (`Objective.observe`), L = AᵀA/T and R = DᵀD: L ⊗ R is the block itself, if inputs
     and slopes are independent and rows uncorrelated. π² is the ratio of their mean eigenvalues. Of
     all other parameters the squares of their drawn gradient are kept, a diagonal. Means decay with
-    age.
+    age. What a regularizer adds to the diagonal is added to λ, block by block.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Kronecker:
         if most < 1:
             raise ValueError(f"most: expected at least 1, got {most}")
         self.decay, self.most = decay, most
-        self._blocks = None
+        self._blocks = self._ridges = None
         self._steps = 0
         self._factors = []  # (L, R), matrices or diagonals
 
@@ -67,6 +67,7 @@ class Kronecker:
         vector, parts = objective.observe(w, batch, rng)
         if self._blocks is None:
             self._blocks = blocks_of(objective, parts[0][1])
+            self._ridges = [_ridge(objective.ridge, block) for block in self._blocks]
         self._steps += 1
         new = max(1 - self.decay, 1 / self._steps)
         seen = [self._seen(block, vector, parts) for block in self._blocks]
@@ -79,7 +80,8 @@ class Kronecker:
 
     def damped(self, damping: float) -> "Inverse":
         """Return M⁻¹ for λ = damping, as an object with ``@ r``."""
-        inverses = on_each(lambda pair: _inverses(*pair, damping), self._factors)
+        jobs = list(zip(self._factors, self._ridges, strict=True))
+        inverses = on_each(lambda job: _inverses(*job[0], damping + job[1]), jobs)
         return Inverse(self._blocks, inverses)
 
     def state_dict(self):
@@ -159,6 +161,17 @@ def blocks_of(objective, observed):
         else:
             blocks.append((None, place, (size, 1)))
     return blocks
+
+
+def _ridge(ridge, block):
+    """Return what a regularizer adds to the diagonal of a block, on average.
+
+    The gradients drawn of other parameters hold it already.
+    """
+    name, place, _ = block
+    if name is None:
+        return 0.0
+    return float(np.mean(ridge[place])) if np.ndim(ridge) else float(ridge)
 
 
 def _gram(X, most):

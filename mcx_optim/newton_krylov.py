@@ -11,7 +11,7 @@ from mcx_optim.gauss_newton import GaussNewton
 from mcx_optim.gradients import NAMED, GrowingSample
 from mcx_optim.hessian import Hessian
 from mcx_optim.kronecker import Kronecker
-from mcx_optim.krylov import length
+from mcx_optim.krylov import Status, length
 from mcx_optim.step_info import StepLog
 from mcx_optim.step_size import LINE_SEARCHES, step_size
 
@@ -70,8 +70,8 @@ class NewtonKrylov:
     momentum : float
         μ, in [0, 1). With it a step may increase the loss.
     averaging : float
-        Decay of a mean of the iterates, in [0, 1). With it the w returned is that mean, while the
-        method goes on from its own iterate if it is given that w again.
+        Decay of a mean of the iterates, in [0, 1), shorter at the beginning. With it the w returned
+        is that mean, while the method goes on from its own iterate if it is given that w again.
     line_search : {"taylor", "jet", "armijo"}
         How γ is found (4): by trials, from a Taylor polynomial of order 4 along Δ, or, for
         comparison, by sufficient decrease of φ alone.
@@ -81,7 +81,8 @@ class NewtonKrylov:
         Algorithm 1 as printed, for comparison: see `mcx_optim.algorithm1`. Uses `eta`, `max_cg`
         and `tolerance` only.
     seed : int
-        Of all that is random: draws of the preconditioner, starts at points of zero gradient.
+        Of what is random here: draws of the preconditioner, starts at points of zero gradient. A
+        right-hand side has its own.
 
     Raises
     ------
@@ -128,20 +129,20 @@ class NewtonKrylov:
     ):
         _expect_fraction(False, eta=eta, tolerance=tolerance)
         _expect_fraction(True, momentum=momentum, averaging=averaging, warm_start=warm_start)
-        if max_cg < 1:
-            raise ValueError(f"max_cg: expected at least 1 iteration, got {max_cg}")
+        if not isinstance(max_cg, int) or max_cg < 1:
+            raise ValueError(f"max_cg: expected an integer of at least 1 iteration, got {max_cg}")
         _expect_word("negative_curvature", negative_curvature, NEGATIVE)
         _expect_word("curvature", curvature, CURVATURES)
         _expect_word("line_search", line_search, LINE_SEARCHES)
-        if not callable(rhs):
-            _expect_word("rhs", rhs, NAMED)
+        if isinstance(rhs, type) or not hasattr(rhs, "state_dict"):
+            _expect_word("rhs", rhs, NAMED)  # or an estimator, an object of mcx_optim.gradients
         if preconditioner is not None and negative_curvature == "absolute":
             raise ValueError(
                 "preconditioner: expected None with negative_curvature='absolute', which takes the "
                 "eigenvalues of A itself; use 'follow' or 'stop'"
             )
         self.eta, self.max_cg, self.tolerance = eta, max_cg, tolerance
-        self.rhs = rhs if callable(rhs) else NAMED[rhs]()
+        self.rhs = NAMED[rhs]() if isinstance(rhs, str) else rhs
         self.screening = screening
         self.negative_curvature, self.curvature = negative_curvature, curvature
         self.preconditioner = preconditioner
@@ -150,7 +151,7 @@ class NewtonKrylov:
         self.line_search = line_search
         self.literal = literal
         self.seed = seed
-        self._steps = 0
+        self._steps = self._moves = 0  # those taken, and those of them not skipped
         self._first_norm = None  # ‖b₀‖
         self._own = None  # the iterate, where w is a mean: (w returned, iterate)
         self._last = self._velocity = None  # Δ and m of the last step
@@ -162,7 +163,7 @@ class NewtonKrylov:
         Gauss-Newton, preconditioned by Kronecker factors, one CG step from there; the gradient of a
         sample that grows; momentum and averaging. Meant for batches of a few hundred samples.
         """
-        return cls(**(_stochastic() | settings))
+        return cls(**(_stochastic(settings.get("seed", 0)) | settings))
 
     def step(self, objective, w, batch):
         """Return w after one step on the batch, and its StepInfo.
@@ -188,6 +189,7 @@ class NewtonKrylov:
         self._steps += 1
         if change is None:
             return mean, log.finish(*outcome)
+        self._moves += 1
         if self.momentum:
             old = 0.0 if self._velocity is None else self.momentum * self._velocity
             self._velocity = change = old + change
@@ -198,7 +200,7 @@ class NewtonKrylov:
 
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
-        state = {"steps": self._steps}
+        state = {"parts": self._made_of(), "steps": self._steps, "moves": self._moves}
         vectors = {"first_norm": self._first_norm, "last": self._last, "velocity": self._velocity}
         if self._own is not None:
             vectors |= {"returned": self._own[0], "iterate": self._own[1]}
@@ -209,7 +211,12 @@ class NewtonKrylov:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        self._steps = int(state["steps"])
+        if str(state["parts"]) != self._made_of():
+            raise ValueError(
+                f"load_state_dict: expected the state of a trainer with {self._made_of()}, got one "
+                f"with {state['parts']}; make the trainer with the settings of the saved one"
+            )
+        self._steps, self._moves = int(state["steps"]), int(state["moves"])
         self._first_norm = float(state["first_norm"]) if "first_norm" in state else None
         self._last, self._velocity = state.get("last"), state.get("velocity")
         self._own = (state["returned"], state["iterate"]) if "iterate" in state else None
@@ -223,6 +230,10 @@ class NewtonKrylov:
         """Return the parts that have a state of their own."""
         parts = {"rhs": self.rhs, "damping": self.damping, "preconditioner": self.preconditioner}
         return {name: part for name, part in parts.items() if part is not None}
+
+    def _made_of(self):
+        """Return which parts these are."""
+        return ", ".join(f"{name} {type(part).__name__}" for name, part in self._parts().items())
 
     def _change(self, objective, w, batch, log):
         """Return γΔ, None for a step that is skipped, and the outcome and its reason."""
@@ -242,7 +253,7 @@ class NewtonKrylov:
             return None, ("skipped", "the gradient is zero, and no negative curvature was found")
         log.note(slope=direction.slope, predicted=direction.predicted)
         if not (direction.slope <= 0 and direction.predicted < 0):
-            return None, ("skipped", _why_not(direction))
+            return None, ("skipped", _why_not(direction, log.fields["cg_status"]))
         gamma, fits = step_size(self, objective, w, estimate, direction, log)
         self.damping.adapt(gamma, fits)
         if gamma == 0:
@@ -289,18 +300,18 @@ class NewtonKrylov:
         """Return the mean of the iterates, with the new one, w."""
         if not self.averaging:
             return w
-        new = max(1 - self.averaging, 1 / (self._steps + 1))
+        new = max(1 - self.averaging, 8 / (self._moves + 7))  # at first of an eighth of the steps
         mean = mean + new * (w - mean)
-        self._own = mean, w
+        self._own = mean.copy(), w
         return mean
 
 
-def _stochastic():
+def _stochastic(seed):
     """Return the settings of `NewtonKrylov.stochastic`, with new parts in their first state."""
     return {
         "eta": 0.5,
         "max_cg": 1,
-        "rhs": GrowingSample(),
+        "rhs": GrowingSample(seed=seed),
         "screening": False,
         "curvature": "gauss_newton",
         "preconditioner": Kronecker(),
@@ -323,8 +334,10 @@ def _expect_word(name, value, words):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
-def _why_not(direction):
+def _why_not(direction, status):
     """Return why a direction that does not decrease the model was found."""
+    if not direction.delta.any() and status == Status.NON_FINITE.name:
+        return "a product with the curvature was not finite"
     if not direction.delta.any():
         return "the solver met negative curvature at its first product, and stopped there"
     return "no direction that decreases the quadratic model"

@@ -14,6 +14,7 @@ from mcx_optim.curvature import Product
 from mcx_optim.parts import on_each, split, weighted
 from mcx_optim.probe import check_point, describe, expect_given, finite
 
+OBSERVED = 256  # samples at most in a part that has its own random draws
 _GRADIENT = operator.itemgetter(1)  # of (loss, gradient)
 
 
@@ -44,6 +45,8 @@ class Objective:
         (rng, w, batch) -> (vector, rows), as `mcx_nn.Supervised.observe` returns.
     slots : dict, optional
         Name of a parameter -> (slice of w, shape), for preconditioners.
+    ridge : float or array (P,)
+        What a regularizer adds to the diagonal of the Hessian, for preconditioners.
     data : tuple of arrays, optional
         Arrays of equal length N, such as (X, y). A batch is the tuple of their rows. Without data
         the function has no samples: N = 1 and the batch is None.
@@ -90,6 +93,7 @@ class Objective:
         output_loss: Callable | None = None,
         observe: Callable | None = None,
         slots: dict | None = None,
+        ridge=0.0,
         data: tuple | None = None,
         chunk: int = 1024,
         separable: bool = False,
@@ -115,7 +119,7 @@ class Objective:
         self._forward = forward
         self._output_loss = output_loss
         self._observe = observe
-        self.slots = slots
+        self.slots, self.ridge = slots, ridge
         self.separable = separable
         self._chunk = chunk
         self._point = None  # (w, F(w), ∇F(w)) of the last full gradient
@@ -127,19 +131,20 @@ class Objective:
         Parameters
         ----------
         problem : object
-            With attributes of the names of the parameters above, as `mcx_nn.Supervised` and
-            `mcx_nn.L2Regularized` have them.
+            With attributes of the names of the parameters above, or some of them, as
+            `mcx_nn.Supervised` and `mcx_nn.L2Regularized` have them.
         data, **keywords
             data, chunk and separable, see above.
         """
-        names = ("value_and_grad", "value", "first_nonfinite", "forward", "output_loss")
-        given = {name: getattr(problem, name) for name in (*names, "observe", "slots")}
-        return cls(**given, data=data, **keywords)
+        names = ("value", "first_nonfinite", "forward", "output_loss", "observe", "slots")
+        given = {name: getattr(problem, name, None) for name in names}
+        ridge = getattr(problem, "ridge", 0.0)
+        return cls(problem.value_and_grad, **given, ridge=ridge, data=data, **keywords)
 
     def loss(self, w, batch) -> float:
         """Return f(w; batch), which may be NaN or infinite."""
         self._count("gradient" if self.value is None else "loss", batch)
-        return self._mean(batch, lambda part: float(self._loss(w, part)))
+        return weighted(*self._on_parts(batch, lambda part: float(self.whole_loss(w, part))))
 
     def value_and_grad(self, w, batch):
         """Return f(w; batch) and its gradient, both finite; raise NonFiniteError otherwise."""
@@ -163,9 +168,6 @@ class Objective:
         >>> loss, gradient, hvp = objective.linearize(np.array([1.0, 2.0]), None)
         >>> hvp(np.ones(2))
         array([1., 2.])
-        >>> hvp(np.eye(2))
-        array([[1., 0.],
-               [0., 2.]])
         """
         check_point(w)
         self._count("linearize", batch)
@@ -195,8 +197,6 @@ class Objective:
 
         Examples
         --------
-        The output is z = w², the loss z·z/2:
-
         >>> import numpy as np
         >>> from mcx_optim import Objective
         >>> forward = lambda w, batch: (w * w, lambda dz: 2 * w * dz)
@@ -241,7 +241,7 @@ class Objective:
         """
         expect_given("observe", observe=self._observe)
         self._count("gradient", batch)
-        parts = self._split(batch)
+        parts = split(batch, min(self._chunk, OBSERVED), 1) if self.separable else [(1.0, batch)]
         rngs = rng.spawn(len(parts)) if len(parts) > 1 else [rng]
         jobs = [(part, rng) for (_, part), rng in zip(parts, rngs, strict=True)]
         shares = [share for share, _ in parts]
@@ -257,7 +257,11 @@ class Objective:
     def curvature(self, w, batch, p) -> float:
         """Return pᵀHp by one evaluation of the loss (equation 11 of Shen et al.)."""
         self._count("curvature", batch)
-        return self._mean(batch, lambda part: float(mcx.csdd2(self._at(part), w, p)))
+
+        def of_part(part):
+            return float(mcx.csdd2(lambda v: self.whole_loss(v, part), w, p))
+
+        return weighted(*self._on_parts(batch, of_part))
 
     def taylor(self, w, batch, delta, order: int):
         """Return the coefficients c_0, …, c_k of f(w + γΔ; batch) in γ, from one evaluation.
@@ -295,9 +299,10 @@ class Objective:
         self._count("taylor", batch, 2 * order + 1)
 
         def coefficients(part):
-            return np.asarray(mcx.taylor(self._at(part), w, delta, order), np.float64)
+            found = mcx.taylor(lambda v: self.whole_loss(v, part), w, delta, order)
+            return np.array([float(c) for c in found])
 
-        return self._mean(batch, coefficients)
+        return weighted(*self._on_parts(batch, coefficients))
 
     def full(self, w):
         """Return F(w) and ∇F(w), evaluated in chunks; free at the w of the last call."""
@@ -365,18 +370,14 @@ class Objective:
         if "w" in state:
             self._point = (state["w"], float(state["full_loss"]), state["full_gradient"])
 
-    def _loss(self, w, batch):
-        """Return f(w; batch) as it comes, for a Multicomplex w as well; not counted."""
+    def whole_loss(self, w, batch):
+        """Return f(w; batch) in one piece, for a Multicomplex w as well; not counted."""
         if self.value is None:
             return self._value_and_grad(w, batch)[0]
         return self.value(w, batch)
 
-    def _at(self, batch):
-        """Return w -> f(w; batch)."""
-        return functools.partial(self._loss, batch=batch)
-
     def _where(self, w, batch):
-        """Return a function that tells on which batch, and where in the model, numbers fail."""
+        """Return what tells on which batch, and where in the model, numbers fail."""
         return lambda: (describe(batch), self.diagnose(w, batch))
 
     def _split(self, batch):
@@ -386,9 +387,6 @@ class Objective:
         """Return the shares of the parts of a batch, and the function of each part."""
         shares, parts = zip(*self._split(batch), strict=True)
         return shares, on_each(function, parts)
-
-    def _mean(self, batch, function):
-        return weighted(*self._on_parts(batch, function))
 
     def _chunks(self):
         size = self._chunk * (mcx.get_num_threads() if self.separable else 1)

@@ -8,7 +8,7 @@ from mcx.kernels.launch import on_threads
 LEAST = 64  # samples of a part, so that its arithmetic outweighs the calls
 
 
-def split(batch, most: int):
+def split(batch, most: int, threads: int | None = None):
     """Return a batch as a list of (share, part), the parts of nearly equal size.
 
     Parameters
@@ -16,8 +16,10 @@ def split(batch, most: int):
     batch : tuple of arrays or None
         Samples, along the first axis.
     most : int
-        Samples of a part at most. There are as many parts as mcx has threads, or a multiple, but
-        fewer where they would have less than 64 samples.
+        Samples of a part at most. There are as many parts as threads, or a multiple, but fewer
+        where they would have less than 64 samples.
+    threads : int, optional
+        Default: those of mcx. With 1 the parts do not depend on the machine.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def split(batch, most: int):
     [(1.0, 63)]
     """
     samples = 0 if batch is None else len(batch[0])
-    threads = max(1, min(mcx.get_num_threads(), samples // LEAST))
+    threads = threads or max(1, min(mcx.get_num_threads(), samples // LEAST))
     count = -(-samples // (most * threads)) * threads
     if count < 2:
         return [(1.0, batch)]

@@ -108,11 +108,29 @@ def probe(objective, w, batch):
             f"value and value_and_grad disagree on the loss of the same batch {describe(batch)}: "
             f"{value:.17g} and {loss:.17g}; compute both by one function"
         )
+    if objective.separable:
+        _check_separable(objective, w, batch, tolerance)
     if largest == 0.0 and _same_elsewhere(objective, w, batch, value):
         raise ValueError(
             f"loss does not depend on w on the batch {describe(batch)}: its gradient is exactly "
             f"zero and it is {loss:.17g} at another w, too; compute it from w (are all units "
             "saturated at the start?)"
+        )
+
+
+def _check_separable(objective, w, batch, tolerance):
+    """Raise ValueError unless the loss of a batch is the mean of those of two halves."""
+    half = len(batch[0]) // 2 if batch is not None else 0
+    if not half:
+        return
+    whole, shares = objective.whole_loss(w, batch), (half / len(batch[0]), 1 - half / len(batch[0]))
+    parts = [tuple(x[:half] for x in batch), tuple(x[half:] for x in batch)]
+    mean = weighted(shares, [objective.whole_loss(w, part) for part in parts])
+    if not abs(whole - mean) <= tolerance * max(abs(whole), abs(mean)):
+        raise ValueError(
+            f"separable: expected a loss that is a mean over samples, got {whole:.7g} on the batch "
+            f"{describe(batch)} and {mean:.7g} as the mean of its halves (batch normalization?); "
+            "pass separable=False to Objective"
         )
 
 

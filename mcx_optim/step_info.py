@@ -34,7 +34,7 @@ class StepInfo:
     eta : float
         Taylor ratio at the step; None if it was not evaluated at this γ.
     gamma : float
-        Step size: w + γΔ.
+        Step size: w + γΔ, before momentum and averaging, as are the new losses.
     trials : int
         Trial evaluations of the batch loss for the step size.
     cg_iterations : int
@@ -86,18 +86,18 @@ class StepLog:
         self._objective = objective
         self._counts = objective.counts
         self._start = time.perf_counter()
-        self._fields = {}
+        self.fields = {}
 
     def note(self, **fields):
         """Add or replace fields of the StepInfo."""
-        self._fields |= fields
+        self.fields |= fields
 
     def finish(self, outcome, reason=None):
         """Return the StepInfo."""
         return StepInfo(
             outcome,
             reason,
-            **self._fields,
+            **self.fields,
             counts=self._objective.counts - self._counts,
             seconds=time.perf_counter() - self._start,
         )

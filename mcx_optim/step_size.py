@@ -7,7 +7,7 @@ import numpy as np
 
 from mcx_optim.armijo import armijo
 from mcx_optim.jet import jet_step
-from mcx_optim.taylor_ratio import StepSize, taylor_ratio_step
+from mcx_optim.taylor_ratio import StepSize, taylor_ratio, taylor_ratio_step
 
 ORDER = 4  # of the jet
 MOST = 2.0**20  # γ where E_Q has no minimum
@@ -64,10 +64,13 @@ def _jet(settings, objective, w, estimate, direction, loss_at):
     coefficients[1] = direction.slope
     size = jet_step(coefficients, eta=settings.eta, most=_most(direction))
     if size.gamma:
-        loss = loss_at(size.gamma)
+        loss, gamma = loss_at(size.gamma), size.gamma
+        model = gamma * direction.slope + gamma**2 * direction.curvature / 2
         if loss < estimate.sample_loss:
-            return replace(size, loss=loss, trials=1)
-    return _taylor(settings, objective, w, estimate, direction, loss_at)
+            eta = taylor_ratio(estimate.sample_loss, loss, model)
+            return replace(size, loss=loss, eta=eta, trials=1)
+    found = _taylor(settings, objective, w, estimate, direction, loss_at)
+    return replace(found, trials=found.trials + (size.gamma > 0))
 
 
 def _armijo(settings, objective, w, estimate, direction, loss_at):

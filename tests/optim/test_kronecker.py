@@ -95,7 +95,7 @@ def showing(batches, slots=LAYER):
         (np.zeros(0), [(1.0, {"weight": each})]) if isinstance(each, SimpleNamespace) else each
         for each in batches
     )
-    return SimpleNamespace(slots=slots, observe=lambda w, batch, rng: next(whole))
+    return SimpleNamespace(slots=slots, ridge=0.0, observe=lambda w, batch, rng: next(whole))
 
 
 def updated(batches, slots=LAYER, **options):

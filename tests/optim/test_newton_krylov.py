@@ -355,7 +355,7 @@ def test_run_continues_bit_for_bit_from_a_checkpoint(options, tmp_path):
         ({"eta": 0.0}, r"eta: expected a number in \(0, 1\), got 0.0"),
         ({"eta": 1.5}, r"eta: expected a number in \(0, 1\), got 1.5"),
         ({"tolerance": 1.0}, r"tolerance: expected a number in \(0, 1\), got 1.0"),
-        ({"max_cg": 0}, "max_cg: expected at least 1 iteration, got 0"),
+        ({"max_cg": 0}, "max_cg: expected an integer of at least 1 iteration, got 0"),
         ({"rhs": "local"}, "rhs: expected 'batch' or 'global', got 'local'"),
         ({"negative_curvature": "abs"}, "negative_curvature: expected 'follow' or .*, got 'abs'"),
         ({"curvature": "fisher"}, "curvature: expected 'hessian' or 'gauss_newton', got 'fisher'"),

@@ -185,11 +185,11 @@ def test_momentum_adds_a_part_of_the_last_change():
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_averaging_returns_the_mean_of_iterates_that_go_their_own_way(momentum):
     objective, w = network()
-    plain, _ = changes(NewtonKrylov(momentum=momentum), objective, w, 8)
-    means, _ = changes(NewtonKrylov(momentum=momentum, averaging=0.7), objective, w, 8)
+    plain, _ = changes(NewtonKrylov(momentum=momentum), objective, w, 24)
+    means, _ = changes(NewtonKrylov(momentum=momentum, averaging=0.7), objective, w, 24)
     expected = [w]
     for k, point in enumerate(plain[1:], 1):
-        new = max(0.3, 1 / (k + 1))
+        new = max(0.3, 8 / (k + 7))
         expected.append((1 - new) * expected[-1] + new * point)
     np.testing.assert_allclose(means, expected, rtol=1e-12, atol=1e-13)
 
