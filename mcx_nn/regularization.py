@@ -69,7 +69,8 @@ class L2Regularized:
     @property
     def ridge(self):
         """What the term adds to the diagonal of the Hessian: a number, or (P,) with a mask."""
-        return self.strength if self.mask is None else self.strength * np.asarray(self.mask)
+        own = self.strength if self.mask is None else self.strength * self.mask
+        return getattr(self.problem, "ridge", 0.0) + own
 
     def value(self, w, batch):
         """Return the loss on a batch with the term added."""

@@ -130,7 +130,7 @@ class GrowingSample:
         inside = 1 if batch is None else len(batch[0])
         size = min(int(self._size), most)
         if size == objective.samples > inside:
-            loss, gradient = objective.full(w)
+            loss, gradient = objective.value_and_grad(w, objective.data)
             return Estimate(loss, gradient, objective.data, loss, gradient)
         if batch is None or size <= inside:
             self._size = min(self._size * self.growth, objective.samples)

@@ -1,6 +1,7 @@
 """The stochastic Newton-Krylov trainer: curvature x Krylov solver x globalization."""
 
 import math
+from numbers import Integral
 
 import numpy as np
 
@@ -129,7 +130,7 @@ class NewtonKrylov:
     ):
         _expect_fraction(False, eta=eta, tolerance=tolerance)
         _expect_fraction(True, momentum=momentum, averaging=averaging, warm_start=warm_start)
-        if not isinstance(max_cg, int) or max_cg < 1:
+        if isinstance(max_cg, bool) or not isinstance(max_cg, Integral) or max_cg < 1:
             raise ValueError(f"max_cg: expected an integer of at least 1 iteration, got {max_cg}")
         _expect_word("negative_curvature", negative_curvature, NEGATIVE)
         _expect_word("curvature", curvature, CURVATURES)

@@ -123,10 +123,14 @@ def _check_separable(objective, w, batch, tolerance):
     half = len(batch[0]) // 2 if batch is not None else 0
     if not half:
         return
-    whole, shares = objective.whole_loss(w, batch), (half / len(batch[0]), 1 - half / len(batch[0]))
+    whole, shares = (
+        float(objective.whole_loss(w, batch)),
+        (half / len(batch[0]), 1 - half / len(batch[0])),
+    )
     parts = [tuple(x[:half] for x in batch), tuple(x[half:] for x in batch)]
-    mean = weighted(shares, [objective.whole_loss(w, part) for part in parts])
-    if not abs(whole - mean) <= tolerance * max(abs(whole), abs(mean)):
+    losses = [float(objective.whole_loss(w, part)) for part in parts]
+    mean = weighted(shares, losses)
+    if not abs(whole - mean) <= tolerance * weighted(shares, [abs(loss) for loss in losses]):
         raise ValueError(
             f"separable: expected a loss that is a mean over samples, got {whole:.7g} on the batch "
             f"{describe(batch)} and {mean:.7g} as the mean of its halves (batch normalization?); "

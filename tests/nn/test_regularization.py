@@ -17,7 +17,7 @@ from mcx_nn import (
     mean_squared_error,
     softmax_cross_entropy,
 )
-from mcx_optim import Objective
+from mcx_optim import NewtonKrylov, Objective, fit
 from tests.nn import checks
 from tests.standin import StandIn
 
@@ -205,6 +205,40 @@ def test_forwarding(supervised, batch, w):
         _ = regularized.nothing
     objective = Objective(regularized.value_and_grad, regularized.value, data=batch, chunk=2)
     np.testing.assert_allclose(objective.full(w)[0], regularized.value(w, batch), rtol=1e-14)
+
+
+def test_ridge_is_the_diagonal_that_is_added(supervised, w, mask):
+    for given, diagonal in cases(mask):
+        regularized = L2Regularized(supervised, STRENGTH, given)
+        np.testing.assert_array_equal(regularized.ridge + 0 * w, STRENGTH * diagonal)
+        twice = L2Regularized(regularized, 1.0)
+        np.testing.assert_array_equal(twice.ridge + 0 * w, STRENGTH * diagonal + 1.0)
+        assert np.array_equal(Objective.of(regularized).ridge, regularized.ridge)
+
+
+def test_objective_of_a_mask_on_the_device(supervised, batch, w, mask):
+    device = tuple(map(StandIn.wrap, batch))
+    objective = Objective.of(L2Regularized(supervised, STRENGTH, StandIn.wrap(mask)), device)
+    assert np.array_equal(objective.ridge.get(), STRENGTH * mask)
+    trainer, start = NewtonKrylov.stochastic(rhs="batch"), StandIn.wrap(w)
+    _, info = trainer.step(objective, start, objective.data)
+    assert info.outcome == "accepted"
+
+
+def test_objective_of_a_problem_with_a_loss_and_gradient_alone():
+    """The minimum of (w - c)²/2 + s w²/2 is c/(1 + s)."""
+    target = np.array([1.0, -2.0])
+
+    class Custom:
+        def value(self, w, batch):
+            return (w - target) @ (w - target) / 2
+
+        def value_and_grad(self, w, batch):
+            return self.value(w, batch), w - target
+
+    objective = Objective.of(L2Regularized(Custom(), STRENGTH))
+    result = fit(objective, NewtonKrylov(tolerance=1e-12), np.zeros(2), 1)
+    np.testing.assert_allclose(result.w, target / (1 + STRENGTH), rtol=1e-12)
 
 
 def test_what_belongs_to_the_problem_is_set_there(supervised):

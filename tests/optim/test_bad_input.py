@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from mcx_optim import SGD, NewtonKrylov, NonDeterministicError, Objective, fit
+from mcx_optim import (
+    SGD,
+    MovingAverage,
+    NewtonKrylov,
+    NonDeterministicError,
+    Objective,
+    VarianceReduced,
+    fit,
+)
 from tests.optim.problems import quadratic, small_softmax, softmax_value_and_grad, spd
 
 
@@ -48,6 +56,7 @@ def test_integers_of_numpy_are_integers(tmp_path):
     result = fit(objective, SGD(), w, **options, checkpoint=path)
     expected = fit(small_softmax()[0], SGD(), w, 1, 16, 3)
     assert np.array_equal(result.w, expected.w)
+    assert NewtonKrylov(max_cg=np.int64(3)).max_cg == 3
 
 
 @pytest.mark.parametrize(
@@ -104,6 +113,27 @@ def test_noise_in_the_objective_is_refused_before_the_first_step(policy, rng):
             on_nonfinite=policy,
         )
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("saved", "made", "message"),
+    [
+        (NewtonKrylov, NewtonKrylov.stochastic, r"rhs GrowingSample.* got one with rhs GlobalG"),
+        (
+            lambda: NewtonKrylov(rhs=MovingAverage(0.5)),
+            lambda: NewtonKrylov(rhs=VarianceReduced(3)),
+            r"expected the state of .*VarianceReduced.*got one .*MovingAverage",
+        ),
+    ],
+)
+def test_state_of_other_parts_is_refused(saved, made, message, tmp_path):
+    path = tmp_path / "run.npz"
+    objective, w = small_softmax()
+    with pytest.raises(ValueError, match=message):
+        made().load_state_dict(saved().state_dict())
+    fit(objective, saved(), w, 1, checkpoint=path)
+    with pytest.raises(ValueError, match=message):
+        fit(objective, made(), w, 1, checkpoint=path, resume=True)
 
 
 def test_stationary_start_is_legal():

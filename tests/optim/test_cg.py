@@ -183,6 +183,16 @@ def test_range_of_float32_is_not_left_by_squares(power):
     assert np.array_equal(scaled.x, scale * plain.x)
 
 
+@pytest.mark.parametrize("power", [-80, 70])
+def test_range_of_float32_is_not_left_by_squares_of_products(power):
+    A, b = spd(6, dtype=np.float32), np.arange(1, 7).astype(np.float32)
+    plain = truncated_cg(A, b, tolerance=1e-5)
+    scale = np.float32(2.0**power)
+    scaled = truncated_cg(scale * A, b, tolerance=1e-5)
+    assert scaled.status is Status.CONVERGED
+    assert np.array_equal(scale * scaled.x, plain.x)
+
+
 def test_operator_without_curvature_returns_the_right_hand_side():
     result = truncated_cg(Operator(np.zeros_like), E1)
     assert (result.status, result.iterations) == (Status.FLAT, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcx_optim import NewtonKrylov, fit
+from mcx_optim import NewtonKrylov, Objective, fit
 from mcx_optim.damping import Damped, LevenbergMarquardt
 from tests.optim.problems import network, quadratic, small_softmax, spd
 
@@ -26,6 +26,22 @@ def test_first_value_is_in_units_of_the_curvature_along_b(sign):
     assert begun(0.5, sign * A).value == pytest.approx(0.5 * CURVATURE)
     assert begun(0.5, A, 1e-3 * B).value == pytest.approx(0.5 * CURVATURE)
     assert begun(0.5, 2.0**60 * A, 2.0**60 * B).value == 2.0**60 * begun().value
+
+
+@pytest.mark.parametrize("power", [-80, 70])
+def test_first_value_in_float32_scales_with_the_loss(power):
+    scale, A32, B32 = np.float32(2.0**power), A.astype(np.float32), B.astype(np.float32)
+    expected = 2.0**power * begun(0.5, A, B).value
+    assert begun(0.5, scale * A32, scale * B32).value == pytest.approx(expected, rel=1e-5, abs=0)
+
+
+@pytest.mark.parametrize("told", [0.0, np.inf, np.nan])
+def test_step_that_tells_no_scale_is_waited_out(told):
+    damping = begun(0.5, np.full((5, 5), told), B)
+    assert damping.value == 0.0
+    damping.adapt(0.0, accepted=False)
+    damping.begin(A, B)
+    assert damping.value == begun().value
 
 
 def test_only_the_first_step_sets_it():
@@ -99,6 +115,16 @@ def test_log_shows_how_it_follows_the_step_size():
     assert np.all(changes[whole] < 0)
     assert np.all(changes[~whole] >= 0)
     assert 0 < whole.sum() < len(whole)
+
+
+def test_damping_begins_where_the_curvature_does():
+    """The Hessian of Σ w³/3 + w is zero at the start."""
+    objective = Objective(lambda w, batch: (np.sum(w**3 / 3 + w), w**2 + 1))
+    optimizer, w, logged = NewtonKrylov(damping=0.1), np.zeros(2), []
+    for _ in range(3):
+        w, info = optimizer.step(objective, w, None)
+        logged.append(info.damping)
+    assert logged[0] == 0.0 < logged[1] < np.inf
 
 
 def test_damped_method_converges_on_a_convex_problem():

@@ -46,9 +46,10 @@ def error(gradient, objective, w):
     return np.linalg.norm(gradient - objective.full(w)[1])
 
 
+@pytest.mark.parametrize("separable", [False, True])
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimate_knows_the_loss_and_gradient_of_its_sample(name):
-    objective, _ = small_softmax()
+def test_estimate_knows_the_loss_and_gradient_of_its_sample(name, separable):
+    objective, _ = small_softmax(separable=separable)
     estimator = ESTIMATORS[name]()
     for w, batch in zip(points(3), batches(objective), strict=True):
         estimate = call(estimator, objective, w, batch)
@@ -133,6 +134,56 @@ def test_batch_as_large_as_the_sample_is_the_sample():
     assert objective.counts.gradient == 0
     estimate = call(GrowingSample(), *(Objective(lambda w, b: (w @ w, 2 * w)), np.ones(2), None))
     assert estimate.samples == 1
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_batch_that_is_known_is_evaluated_again_only_where_its_loss_is_no_mean(separable):
+    objective, w = small_softmax(separable=separable)
+    call(GrowingSample(first=33), objective, w, objective.rows(slice(SIZE)))
+    assert objective.counts.gradient == 33 - separable * SIZE
+
+
+@pytest.mark.parametrize("chunk", [7, 1000])
+@pytest.mark.parametrize("size", [33, 60])
+def test_sample_is_one_function_where_its_loss_is_no_mean_over_samples(size, chunk):
+    """Such as the variance, or any with batch normalization: trials are of the whole sample."""
+
+    def value_and_grad(w, batch):
+        variance = np.mean((batch[0] - np.mean(batch[0])) ** 2)
+        return w[0] ** 2 * variance / 2, w * variance
+
+    objective = Objective(value_and_grad, data=(np.arange(60.0) ** 2,), chunk=chunk)
+    w = np.ones(1)
+    estimate = call(GrowingSample(first=size), objective, w, objective.rows(slice(SIZE)))
+    assert estimate.samples == size
+    assert estimate.sample_loss == pytest.approx(np.var(estimate.sample[0]) / 2, rel=1e-13)
+    assert estimate.sample_loss == objective.loss(w, estimate.sample)
+    np.testing.assert_allclose(estimate.gradient, 2 * estimate.sample_loss, rtol=1e-13)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("chunk", [7, 1000])
+def test_sample_as_large_as_all_data_is_all_data(chunk, separable):
+    """Each row once: those of the batch are not counted twice."""
+    objective, _ = small_softmax(chunk=chunk, separable=separable)
+    w = points(1)[0]
+    estimate = call(GrowingSample(first=60), objective, w, objective.rows(slice(SIZE)))
+    loss, gradient = softmax_value_and_grad(w, objective.data)
+    assert estimate.loss == pytest.approx(loss, rel=1e-13)
+    np.testing.assert_allclose(estimate.gradient, gradient, atol=1e-14)
+    assert np.array_equal(np.sort(estimate.sample[0], axis=0), np.sort(objective.data[0], axis=0))
+
+
+@pytest.mark.parametrize("most", [None, 10])
+def test_size_has_an_end_where_the_batch_is_the_sample(most):
+    estimator, w = GrowingSample(growth=1e200, most=most), np.zeros(1)
+    for objective, batch in (
+        (Objective(lambda w, batch: (w @ w, 2 * w)), None),
+        (indexed(60), (np.arange(60.0),)),
+    ):
+        for _ in range(3):
+            call(estimator, objective, w, batch)
+        assert estimator.state_dict()["size"] <= objective.samples
 
 
 def norm_test_sizes(noise, steps=15):

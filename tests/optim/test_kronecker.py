@@ -12,6 +12,7 @@ from mcx_nn import (
     Conv2d,
     Dense,
     Flatten,
+    L2Regularized,
     LayerNorm,
     Sequential,
     Supervised,
@@ -159,6 +160,25 @@ def test_other_parameters_have_the_squares_of_the_draw():
     np.testing.assert_allclose(inverse[:12, :12], inverse_of(*factors(rows()), 0.1), atol=1e-12)
 
 
+@pytest.mark.parametrize("ridge", [0.3, np.repeat([0.3, 0.7, 5.0], [12, 15, 2])], ids=np.ndim)
+def test_what_a_regularizer_adds_is_added_to_the_damping_of_each_block(ridge):
+    """Not to that of other parameters: the gradients drawn of them hold it."""
+    places = {"a.weight": (0, 12, (4, 3)), "b.weight": (12, 27, (5, 3)), "scale": (27, 29, (2,))}
+    slots = {name: (slice(start, stop), shape) for name, (start, stop, shape) in places.items()}
+    first, second = rows(), rows(inputs=5, seed=1)
+    objective = showing([(np.ones(29), [(1.0, {"a.weight": first, "b.weight": second})])], slots)
+    objective.ridge = ridge
+    M = Kronecker()
+    M.update(objective, None, None, None)
+    found = dense_inverse(M, 0.1, 29)
+    for place, expected in (
+        (slice(0, 12), inverse_of(*factors(first), 0.4)),
+        (slice(12, 27), inverse_of(*factors(second), 0.8 if np.ndim(ridge) else 0.4)),
+        (slice(27, 29), inverse_of(np.eye(2), np.eye(1), 0.1)),
+    ):
+        np.testing.assert_allclose(found[place, place], expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(("most", "full"), [(4, (1, 1)), (3, (0, 1)), (2, (0, 0))])
 def test_of_a_factor_that_is_too_large_the_diagonal_is_kept(most, full):
     pair = zip(factors(rows()), full, strict=True)
@@ -274,6 +294,31 @@ def test_preconditioner_saves_products_on_an_ill_conditioned_layer(options):
     (plain, expected), (better, point) = products(None), products(Kronecker())
     np.testing.assert_allclose(point, expected, rtol=1e-3, atol=1e-6)
     assert better < plain / 4
+
+
+@pytest.mark.parametrize("strength", [1e-3, 0.1])
+@pytest.mark.parametrize("masked", [False, True])
+def test_preconditioner_costs_no_products_with_a_regularizer(strength, masked):
+    """Along columns that are nearly the same the matrix is what the regularizer adds, no more."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 10))
+    x = np.concatenate([x, x + 1e-3 * rng.standard_normal(x.shape)], axis=1)
+    problem = Supervised(Sequential([Dense(20, 4)]), softmax_cross_entropy)
+    mask = np.arange(problem.parameters_size) < 80 if masked else None  # all but the bias
+    data = x, rng.integers(0, 4, 300)
+    objective = Objective.of(L2Regularized(problem, strength, mask), data)
+    start = problem.init(rng)
+
+    def products(preconditioner):
+        options = {"curvature": "gauss_newton", "rhs": "batch", "max_cg": 200}
+        optimizer = NewtonKrylov(preconditioner=preconditioner, tolerance=1e-6, **options)
+        w, total = start, 0
+        for _ in range(3):
+            w, info = optimizer.step(objective, w, data)
+            total += info.cg_iterations
+        return total
+
+    assert products(Kronecker()) < 2 * products(None)
 
 
 def test_state_returns_bit_for_bit():

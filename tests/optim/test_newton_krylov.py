@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mcx_nn import Dense, L2Regularized, Sequential, Supervised, softmax_cross_entropy
-from mcx_optim import Kronecker, NewtonKrylov, NonFiniteError, Objective, Status, fit
+from mcx_optim import GrowingSample, Kronecker, NewtonKrylov, NonFiniteError, Objective, Status, fit
 from tests.optim.problems import (
     network,
     quadratic,
@@ -123,8 +123,21 @@ def test_saddle_is_left_by_following_negative_curvature(negative_curvature):
     assert first.cg_status == "NEGATIVE_CURVATURE"
     if negative_curvature == "stop":
         assert first.outcome == "skipped"
+        assert first.reason.startswith("the solver met negative curvature at its first product")
     else:
         np.testing.assert_allclose(result.w, [1.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("negative_curvature", ["follow", "stop", "absolute", "ignore"])
+def test_product_that_is_not_finite_is_the_reason_of_the_skip(negative_curvature):
+    """The second derivative of w + w^1.5 is infinite at 0."""
+    objective = Objective(lambda w, batch: (np.sum(w + w**1.5), 1 + 1.5 * np.sqrt(w)))
+    with np.errstate(all="ignore"):
+        _, info = NewtonKrylov(negative_curvature=negative_curvature).step(
+            objective, np.zeros(2), None
+        )
+    assert (info.outcome, info.cg_status) == ("skipped", "NON_FINITE")
+    assert info.reason == "a product with the curvature was not finite"
 
 
 def test_linear_loss_descends_along_the_gradient():
@@ -356,6 +369,9 @@ def test_run_continues_bit_for_bit_from_a_checkpoint(options, tmp_path):
         ({"eta": 1.5}, r"eta: expected a number in \(0, 1\), got 1.5"),
         ({"tolerance": 1.0}, r"tolerance: expected a number in \(0, 1\), got 1.0"),
         ({"max_cg": 0}, "max_cg: expected an integer of at least 1 iteration, got 0"),
+        ({"max_cg": 2.5}, "max_cg: expected an integer of at least 1 iteration, got 2.5"),
+        ({"rhs": GrowingSample}, "rhs: expected 'batch' or 'global', got <class"),
+        ({"rhs": lambda *step: None}, "rhs: expected 'batch' or 'global', got <function"),
         ({"rhs": "local"}, "rhs: expected 'batch' or 'global', got 'local'"),
         ({"negative_curvature": "abs"}, "negative_curvature: expected 'follow' or .*, got 'abs'"),
         ({"curvature": "fisher"}, "curvature: expected 'hessian' or 'gauss_newton', got 'fisher'"),

@@ -6,6 +6,7 @@ import pytest
 import mcx
 from mcx_nn import (
     Activation,
+    BatchNorm,
     Dense,
     L2Regularized,
     Sequential,
@@ -86,6 +87,17 @@ def test_draws_of_parts_have_the_covariance_of_the_batch(pair, threads):
     np.testing.assert_array_equal(*repeated)
 
 
+def test_draws_do_not_depend_on_the_threads(threads):
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(600, 4)), rng.integers(0, 2, 600)
+    objective = Objective.of(PROBLEM, batch, separable=True)
+    w = rng.normal(size=PROBLEM.parameters_size)
+    drawn, _ = objective.observe(w, batch, np.random.default_rng(5))
+    mcx.set_num_threads(4)
+    again, _ = objective.observe(w, batch, np.random.default_rng(5))
+    assert np.array_equal(drawn, again)
+
+
 def test_rows_of_all_parts_are_the_factors_of_the_draw(pair, threads):
     """Without the added term, of which they know nothing."""
     objective, _, w = pair
@@ -111,6 +123,28 @@ def test_loss_that_is_no_mean_over_its_samples_is_why_it_is_a_promise(threads):
     parted = Objective(value_and_grad, data=data, chunk=17, separable=True)
     with pytest.raises(AssertionError):
         assert_same(parted.loss(np.ones(1), data), np.var(data[0]))
+
+
+@pytest.mark.parametrize("samples", [60, 61])
+def test_promise_is_checked_before_the_first_step(threads, samples):
+    rng = np.random.default_rng(0)
+    layers = [Dense(4, 3), BatchNorm(3), Dense(3, 2)]
+    problem = Supervised(Sequential(layers), softmax_cross_entropy)
+    data, w = (rng.normal(size=(samples, 4)), rng.integers(0, 2, samples)), problem.init(rng)
+    with pytest.raises(ValueError, match=r"separable: expected .* mean .*pass separable=False"):
+        fit(Objective.of(problem, data, separable=True), NewtonKrylov(), w, 1)
+    fit(Objective.of(problem, data), NewtonKrylov(), w, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_whose_terms_cancel_is_a_mean(dtype):
+    """Rounding is relative to the losses of the parts, not to their sum."""
+
+    def value_and_grad(w, batch):
+        return np.mean(np.sin(w[0] + batch[0])), np.mean(np.cos(w[0] + batch[0])) + 0 * w
+
+    data = (np.linspace(-3, 3, 1000, dtype=dtype),)
+    fit(Objective(value_and_grad, data=data, separable=True), NewtonKrylov(), np.zeros(1, dtype), 1)
 
 
 @pytest.mark.parametrize("samples", [1, 16, 17, 18, 127, 128, SAMPLES, 1000])

@@ -82,6 +82,20 @@ def test_settings_can_be_replaced_and_parts_are_not_shared():
     assert NewtonKrylov.stochastic().rhs is not first.rhs
 
 
+def test_seed_is_that_of_the_samples_too():
+    objective, w = small_softmax()
+    batch = objective.rows(slice(20))
+    options = {"preconditioner": None, "curvature": "hessian", "momentum": 0.0, "averaging": 0.0}
+
+    def stepped(seed):
+        optimizer = NewtonKrylov.stochastic(seed=seed, damping=0.0, **options)
+        optimizer.rhs.load_state_dict({"size": 40, "pass": 0, "place": 0})
+        return optimizer.step(objective, w, batch)[0]
+
+    assert np.array_equal(stepped(1), stepped(1))
+    assert not np.array_equal(stepped(0), stepped(1))
+
+
 def test_objective_without_slots_is_refused_with_the_remedy():
     objective, w = small_softmax()
     with pytest.raises(ValueError, match=r"with forward and output_loss.*Objective\.of"):
@@ -192,6 +206,31 @@ def test_averaging_returns_the_mean_of_iterates_that_go_their_own_way(momentum):
         new = max(0.3, 8 / (k + 7))
         expected.append((1 - new) * expected[-1] + new * point)
     np.testing.assert_allclose(means, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_mean_that_is_changed_in_place_is_another_w():
+    objective, w = network()
+    optimizer = NewtonKrylov(averaging=0.7, rhs="batch")
+    for _ in range(3):
+        w, _ = optimizer.step(objective, w, objective.data)
+    w *= 0.5
+    _, info = optimizer.step(objective, w, objective.data)
+    assert info.loss == objective.loss(w, objective.data)
+
+
+def test_steps_that_were_skipped_weigh_nothing_in_the_mean():
+    A, b = spd(4), np.arange(4.0)
+    hill = Objective(lambda w, batch: (-w @ w, -2 * w))
+    w = np.ones(4)
+
+    def second_mean(skips):
+        options = {"averaging": 0.99, "negative_curvature": "stop", "tolerance": 1e-12}
+        optimizer = NewtonKrylov(rhs="batch", max_cg=2, **options)
+        for _ in range(skips):
+            assert optimizer.step(hill, w, None)[1].outcome == "skipped"
+        return changes(optimizer, quadratic(A, b), w, 2)[0][-1]
+
+    np.testing.assert_allclose(second_mean(5), second_mean(0), rtol=1e-12)
 
 
 def test_another_w_than_the_mean_starts_afresh():
