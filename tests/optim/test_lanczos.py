@@ -99,7 +99,7 @@ def test_lanczos(dtype):
     [
         ("alpha = float(v @ q)", "alpha = float(q @ q)"),
         ("self._off.append(self.beta)", "self._off.append(self.beta**2)"),
-        ("q - (V @ q) @ V", "q - 0.01 * (V @ q) @ V"),
+        ("q - (V @ q) @ V", "q + 0.5 * (V @ q) @ V"),
         ("S[0] / (theta + damping)", "S[-1] / (theta + damping)"),
         ("S[0] / (theta + damping)", "S[0] / theta"),
         ("process.beta * abs(float(y[-1]))", "process.beta * abs(float(y[0]))"),
