@@ -1,7 +1,7 @@
 """The direction of a Newton step: a Krylov solver on the damped and preconditioned equation."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,14 +69,17 @@ class Equation:
         return Direction(delta, float(self.b @ delta), curvature)
 
     def _krylov(self, A, b, tolerance):
-        if self.negative == "absolute":
-            return lanczos(
-                A,
+        if self.negative == "absolute":  # |A| + λI, not |A + λI|
+            solution = lanczos(
+                self.A,
                 -b,
+                damping=self.damping,
                 tolerance=tolerance,
                 max_iterations=self.max_iterations,
                 negative="absolute",
             )
+            damped = self.damping * float(solution.x @ solution.x)
+            return replace(solution, curvature=solution.curvature + damped)
         return truncated_cg(
             A,
             -b,

@@ -115,6 +115,14 @@ def test_absolute_curvature_descends_where_the_curvature_is_negative(log):
 # ----- projection -----
 
 
+def test_damping_is_added_to_the_absolute_curvature(log):
+    """(|A| + λI) Δ = -b: an eigenvalue of -λ is 2λ then, and not 0."""
+    H, b = np.diag([4.0, -1.0]), np.array([1.0, 1.0])
+    found = equation(H, b, 1.0, negative="absolute").solve(None, log)
+    np.testing.assert_allclose(found.delta, [-1 / 5, -1 / 2], rtol=1e-12)
+    np.testing.assert_allclose(found.curvature, found.delta @ H @ found.delta, rtol=1e-12)
+
+
 def test_downhill_direction_is_not_turned():
     direction = Direction(-B, -float(B @ B), 1.0)
     assert turned(direction, A, B) is direction
