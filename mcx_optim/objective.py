@@ -11,14 +11,15 @@ import numpy as np
 import mcx
 from mcx_optim.counts import Counts
 from mcx_optim.curvature import Product
-from mcx_optim.parts import on_each, split, weighted
-from mcx_optim.probe import check_point, describe, expect_given, finite
+from mcx_optim.parts import on_each, weighted
+from mcx_optim.probe import check_point, describe, expect_given, finite, first_failure
+from mcx_optim.samples import Samples
 
-OBSERVED = 256  # samples at most in a part that has its own random draws
+OBSERVED = 256  # most samples of a part that has its own random draws
 _GRADIENT = operator.itemgetter(1)  # of (loss, gradient)
 
 
-class Objective:
+class Objective(Samples):
     """Loss f(w; batch) with its gradient and curvature products, counting what it evaluates.
 
     The full loss is the mean over the samples of `data`,
@@ -43,6 +44,8 @@ class Objective:
         `gauss_newton`, in NumPy syntax as well.
     observe : callable, optional
         (rng, w, batch) -> (vector, rows), as `mcx_nn.Supervised.observe` returns.
+    piecewise_linear : callable, optional
+        (w, batch) -> the network as a chain of affine layers, see `mcx_nn.PiecewiseLinear`.
     slots : dict, optional
         Name of a parameter -> (slice of w, shape), for preconditioners.
     ridge : float or array (P,)
@@ -92,26 +95,14 @@ class Objective:
         forward: Callable | None = None,
         output_loss: Callable | None = None,
         observe: Callable | None = None,
+        piecewise_linear: Callable | None = None,
         slots: dict | None = None,
         ridge=0.0,
         data: tuple | None = None,
         chunk: int = 1024,
         separable: bool = False,
     ):
-        if data is not None and not isinstance(data, tuple):
-            raise TypeError(
-                f"data: expected a tuple of arrays such as (X, y), got {type(data).__name__}; for "
-                "one array use (X,)"
-            )
-        if data is not None and len({len(part) for part in data}) != 1:
-            lengths = ", ".join(str(len(part)) for part in data)
-            raise ValueError(f"data: expected arrays of one length, got lengths ({lengths})")
-        if data is not None and len(data[0]) == 0:
-            raise ValueError("data: expected at least one sample, got none")
-        if chunk < 1:
-            raise ValueError(f"chunk: expected a positive number of rows, got {chunk}")
-        self.data = data
-        self.samples = 1 if data is None else len(data[0])
+        super().__init__(data, chunk, separable)
         self.counts = Counts()
         self._value_and_grad = value_and_grad
         self.value = value
@@ -119,9 +110,8 @@ class Objective:
         self._forward = forward
         self._output_loss = output_loss
         self._observe = observe
+        self._piecewise_linear = piecewise_linear
         self.slots, self.ridge = slots, ridge
-        self.separable = separable
-        self._chunk = chunk
         self._point = None  # (w, F(w), ∇F(w)) of the last full gradient
 
     @classmethod
@@ -136,21 +126,21 @@ class Objective:
         data, **keywords
             data, chunk and separable, see above.
         """
-        names = ("value", "first_nonfinite", "forward", "output_loss", "observe", "slots")
-        given = {name: getattr(problem, name, None) for name in names}
+        functions = "value first_nonfinite forward output_loss observe piecewise_linear slots"
+        given = {name: getattr(problem, name, None) for name in functions.split()}
         ridge = getattr(problem, "ridge", 0.0)
         return cls(problem.value_and_grad, **given, ridge=ridge, data=data, **keywords)
 
     def loss(self, w, batch) -> float:
         """Return f(w; batch), which may be NaN or infinite."""
         self._count("gradient" if self.value is None else "loss", batch)
-        return weighted(*self._on_parts(batch, lambda part: float(self.whole_loss(w, part))))
+        return weighted(*self.on_parts(batch, lambda part: float(self.whole_loss(w, part))))
 
     def value_and_grad(self, w, batch):
         """Return f(w; batch) and its gradient, both finite; raise NonFiniteError otherwise."""
         check_point(w)
         self._count("gradient", batch)
-        shares, results = self._on_parts(batch, lambda part: self._value_and_grad(w, part))
+        shares, results = self.on_parts(batch, lambda part: self._value_and_grad(w, part))
         return finite(shares, results, w, self._where(w, batch))
 
     def grad(self, w, batch):
@@ -175,12 +165,11 @@ class Objective:
         def record(part):
             return mcx.linearize(lambda v: self._value_and_grad(v, part), w)
 
-        shares, recorded = self._on_parts(batch, record)
+        shares, recorded = self.on_parts(batch, record)
         values = [values for values, _ in recorded]
         loss, gradient = finite(shares, values, w, self._where(w, batch))
-        terms = [
-            (share, (lin, _GRADIENT)) for share, (_, lin) in zip(shares, recorded, strict=True)
-        ]
+        steps = [(lin, _GRADIENT) for _, lin in recorded]
+        terms = list(zip(shares, steps, strict=True))
         return loss, gradient, Product(terms, functools.partial(self._count, "hvp", batch))
 
     def gauss_newton(self, w, batch):
@@ -217,7 +206,7 @@ class Objective:
             gradient, transposed = mcx.linearize(self._forward(w, part)[1], slope)
             return (loss, gradient), (jacobian, loss_hessian, _GRADIENT, transposed)
 
-        shares, recorded = self._on_parts(batch, record)
+        shares, recorded = self.on_parts(batch, record)
         values = [values for values, _ in recorded]
         loss, gradient = finite(shares, values, w, self._where(w, batch))
         terms = [(share, steps) for share, (_, steps) in zip(shares, recorded, strict=True)]
@@ -241,7 +230,7 @@ class Objective:
         """
         expect_given("observe", observe=self._observe)
         self._count("gradient", batch)
-        parts = split(batch, min(self._chunk, OBSERVED), 1) if self.separable else [(1.0, batch)]
+        parts = self.parts(batch, min(self.chunk, OBSERVED), threads=1)
         rngs = rng.spawn(len(parts)) if len(parts) > 1 else [rng]
         jobs = [(part, rng) for (_, part), rng in zip(parts, rngs, strict=True)]
         shares = [share for share, _ in parts]
@@ -261,7 +250,7 @@ class Objective:
         def of_part(part):
             return float(mcx.csdd2(lambda v: self.whole_loss(v, part), w, p))
 
-        return weighted(*self._on_parts(batch, of_part))
+        return weighted(*self.on_parts(batch, of_part))
 
     def taylor(self, w, batch, delta, order: int):
         """Return the coefficients c_0, …, c_k of f(w + γΔ; batch) in γ, from one evaluation.
@@ -273,8 +262,6 @@ class Objective:
         ----------
         w, delta : arrays (P,)
             Point and direction Δ.
-        batch : tuple of arrays or None
-            As in `loss`.
         order : int
             Order k, 1 and up.
 
@@ -302,13 +289,59 @@ class Objective:
             found = mcx.taylor(lambda v: self.whole_loss(v, part), w, delta, order)
             return np.array([float(c) for c in found])
 
-        return weighted(*self._on_parts(batch, coefficients))
+        return weighted(*self.on_parts(batch, coefficients))
+
+    def taylor_gradient(self, w, batch, delta, order: int):
+        """Return the Taylor coefficients of ∇f(w + γΔ; batch) in γ, from one evaluation.
+
+        Counted in losses: 2k+1 forward, as many to send slopes back, (k+1)(k+2)/2 for the weights.
+
+        Returns
+        -------
+        array (k+1, P)
+            Rows ∇f, HΔ, ½ ∇³f[Δ, Δ], …, which may be NaN or infinite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcx_optim import Objective
+        >>> objective = Objective(lambda w, batch: (np.sum(w**3), 3 * w**2))
+        >>> objective.taylor_gradient(np.ones(2), None, np.array([1.0, 2.0]), order=2)
+        array([[ 3.,  3.],
+               [ 6., 12.],
+               [ 3., 12.]])
+        """
+        check_point(w)
+        self._count("taylor", batch, 2 * (2 * order + 1) + (order + 1) * (order + 2) // 2)
+
+        def coefficients(part):
+            return mcx.taylor(lambda v: self._value_and_grad(v, part)[1], w, delta, order)
+
+        return weighted(*self.on_parts(batch, coefficients))
+
+    def piecewise_linear(self, w, batch):
+        """Return the network on a batch as the chain of affine layers that it is there.
+
+        Counted as a gradient, and for each of the K outputs a third of one: the way back to all
+        layers.
+
+        Raises
+        ------
+        ValueError
+            If the objective has no `piecewise_linear`, or the network is none.
+        """
+        expect_given("piecewise_linear", piecewise_linear=self._piecewise_linear)
+        check_point(w)
+        network = self._piecewise_linear(w, batch)
+        self._count("gradient", batch)
+        self._count("loss", batch, network.output.shape[-1])
+        return network
 
     def full(self, w):
         """Return F(w) and ∇F(w), evaluated in chunks; free at the w of the last call."""
         if self._point is None or not np.array_equal(self._point[0], w):
             loss, gradient = 0.0, np.zeros_like(w)
-            for batch, weight in self._chunks():
+            for batch, weight in self.chunks():
                 part, part_gradient = self.value_and_grad(w, batch)
                 loss, gradient = loss + weight * part, gradient + weight * part_gradient
             self._point = (w.copy(), loss, gradient)
@@ -318,29 +351,11 @@ class Objective:
         """Return F(w), evaluated in chunks; free at the w of the last call of `full`."""
         if self._point is not None and np.array_equal(self._point[0], w):
             return self._point[1]
-        return sum(weight * self.loss(w, batch) for batch, weight in self._chunks())
-
-    def rows(self, index):
-        """Return the batch of the samples `index`; None where there are no data."""
-        return None if self.data is None else tuple(part[index] for part in self.data)
-
-    def sample(self, size, rng):
-        """Return a batch of `size` different samples drawn by the generator `rng`."""
-        if not 1 <= size <= self.samples:
-            raise ValueError(f"size: expected 1 to {self.samples} samples, got {size}")
-        return self.rows(rng.choice(self.samples, size, replace=False))
+        return sum(weight * self.loss(w, batch) for batch, weight in self.chunks())
 
     def diagnose(self, w, batch) -> str:
         """Return a sentence that says where the evaluation of f(w; batch) leaves the reals."""
-        if not np.isfinite(w).all():
-            return "w itself is not finite"
-        if self._first_nonfinite is None:
-            return "pass first_nonfinite to Objective to have the layer named"
-        with np.errstate(all="ignore"):
-            name = self._first_nonfinite(w, batch)
-        if name is None:
-            return "all layers are finite, so the loss function or the backward pass is the cause"
-        return f"the first layer with a non-finite output is {name!r}"
+        return first_failure(self._first_nonfinite, w, batch)
 
     @contextmanager
     def uncounted(self):
@@ -379,20 +394,6 @@ class Objective:
     def _where(self, w, batch):
         """Return what tells on which batch, and where in the model, numbers fail."""
         return lambda: (describe(batch), self.diagnose(w, batch))
-
-    def _split(self, batch):
-        return split(batch, self._chunk) if self.separable else [(1.0, batch)]
-
-    def _on_parts(self, batch, function):
-        """Return the shares of the parts of a batch, and the function of each part."""
-        shares, parts = zip(*self._split(batch), strict=True)
-        return shares, on_each(function, parts)
-
-    def _chunks(self):
-        size = self._chunk * (mcx.get_num_threads() if self.separable else 1)
-        for start in range(0, self.samples, size):
-            stop = min(start + size, self.samples)
-            yield self.rows(slice(start, stop)), (stop - start) / self.samples
 
     def _count(self, kind, batch, times=1):
         self.counts += Counts(**{kind: times * (1 if batch is None else len(batch[0]))})

@@ -64,6 +64,22 @@ def finite(shares, results, w, where):
     return loss, gradient
 
 
+def first_failure(first_nonfinite, w, batch) -> str:
+    """Return a sentence that says where the evaluation of a loss leaves the reals.
+
+    `first_nonfinite` is that of `Objective`, or None.
+    """
+    if not np.isfinite(w).all():
+        return "w itself is not finite"
+    if first_nonfinite is None:
+        return "pass first_nonfinite to Objective to have the layer named"
+    with np.errstate(all="ignore"):
+        name = first_nonfinite(w, batch)
+    if name is None:
+        return "all layers are finite, so the loss function or the backward pass is the cause"
+    return f"the first layer with a non-finite output is {name!r}"
+
+
 def probe(objective, w, batch):
     """Check an objective at w: repeatable, of one mind on the loss, and dependent on w.
 

@@ -102,7 +102,7 @@ def test_rows_of_all_parts_are_the_factors_of_the_draw(pair, threads):
     """Without the added term, of which they know nothing."""
     objective, _, w = pair
     batch = objective.rows(slice(150))
-    plain = Objective.of(PROBLEM, chunk=objective._chunk, separable=True)
+    plain = Objective.of(PROBLEM, chunk=objective.chunk, separable=True)
     vector, parts = plain.observe(w, batch, np.random.default_rng(5))
     assert sum(share for share, _ in parts) == pytest.approx(1.0)
     assert sum(len(rows["0.weight"].inputs) for _, rows in parts) == 150
