@@ -11,7 +11,6 @@ Usage: python examples/train_lenet.py [--optimizer both] [--out out/train_lenet]
 """
 
 import argparse
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,13 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from report import accuracy, draw_losses, format_table, progress, write_files
 
 from mcx_nn import ACTIVATIONS, Supervised, lenet5, load_digits, softmax_cross_entropy
-from mcx_optim import Adam, History, NewtonKrylov, Objective, ProgressBar, fit
+from mcx_optim import Adam, History, NewtonKrylov, Objective, fit
 
 NAMES = {"newton-krylov": "Newton-Krylov", "adam": "Adam"}
 EPOCHS = {"newton-krylov": 6, "adam": 20}
-HEADER = f"{'seconds':>9}{'gradients':>11}{'train loss':>12}{'test acc.':>11}"
-ROW = "{seconds:9.1f}{gradient_equivalents:11.1f}{train_loss:12.5f}{test_accuracy:11.4f}"
 OPTIMIZERS = {
     "newton-krylov": partial(NewtonKrylov.stochastic, rhs="batch"),  # the digits are few: no sample
     "adam": partial(Adam, lr=0.01),
@@ -41,10 +39,6 @@ def train(optimizer: str, options: argparse.Namespace) -> History:
     problem = Supervised(lenet5(options.activation), softmax_cross_entropy)
     objective = Objective.of(problem, data=(x_train, y_train), chunk=CHUNK, separable=True)
 
-    def evaluate(w):
-        correct = problem.predict(w, x_test).argmax(axis=1) == y_test
-        return {"test_accuracy": float(correct.mean())}
-
     return fit(
         objective,
         OPTIMIZERS[optimizer](),
@@ -53,71 +47,15 @@ def train(optimizer: str, options: argparse.Namespace) -> History:
         batch_size=options.batch_size,
         seed=options.seed,
         callbacks=[progress(NAMES[optimizer])],
-        evaluate=evaluate,
+        evaluate=accuracy(problem, x_test, y_test),
     ).history
 
 
-def progress(name: str):
-    """Return a callback that shows a bar, or without tqdm a line per epoch."""
-    try:
-        return ProgressBar(name)
-    except ImportError:
-
-        def show(event):
-            if event.metrics is not None:
-                epoch = f"{name} epoch {event.epoch}/{event.epochs}"
-                print(f"{epoch} train loss {event.metrics['train_loss']:.4g}", flush=True)
-
-        return show
-
-
-def format_table(histories: dict[str, History]) -> str:
-    """Return one line per epoch, with a group of columns per optimizer."""
-    names = "".join(f"{NAMES[name]:^{len(HEADER)}}" for name in histories)
-    lines = ["     " + names, "epoch" + HEADER * len(histories)]
-    for epoch in range(max(len(history.epochs) for history in histories.values())):
-        cells = [
-            ROW.format(**history.epochs[epoch])
-            if epoch < len(history.epochs)
-            else " " * len(HEADER)
-            for history in histories.values()
-        ]
-        lines.append(f"{epoch:5d}" + "".join(cells))
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def replace(path: Path, write) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_stem(f".{path.stem}.partial")
-    write(partial)
-    partial.replace(path)
-
-
-def write_picture(histories: dict[str, History], path: Path) -> None:
+def draw(figure, histories: dict[str, History]) -> None:
     """Draw the training loss against epochs and against seconds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, quantity in zip(panels, ("epoch", "seconds"), strict=True):
-        for (name, history), style in zip(histories.items(), ("o-", "s-"), strict=False):
-            x, y = history.column(quantity), history.column("train_loss")
-            axes.semilogy(x, y, style, markersize=4, label=NAMES[name])
-        axes.set_xlabel("epochs" if quantity == "epoch" else "seconds of training")
-        axes.grid(alpha=0.3)
-    panels[0].locator_params(axis="x", integer=True)
-    panels[0].set_ylabel("training loss (cross-entropy)")
-    panels[0].legend()
+    figure.set_size_inches(10, 4.2)
+    draw_losses(figure.subplots(1, 2, sharey=True), histories)
     figure.suptitle("LeNet-5 on scikit-learn's digits")
-    replace(path, lambda partial: figure.savefig(partial, dpi=150))
-
-
-def write_history(histories: dict[str, History], options: argparse.Namespace, path: Path) -> None:
-    """Write the settings and all logs."""
-    settings = vars(options) | {"out": str(options.out)}
-    logs = {name: history.to_dict() for name, history in histories.items()}
-    text = json.dumps({"settings": settings, "history": logs}, indent=1)
-    replace(path, lambda partial: partial.write_text(text, "utf-8"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -138,18 +76,9 @@ def main(argv: list[str] | None = None) -> dict[str, History]:
     options = parse(argv)
     names = NAMES if options.optimizer == "both" else [options.optimizer]
     histories = {name: train(name, options) for name in names}
-    print(format_table(histories))
-
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_history(histories, options, options.out / "history.json")
-    written = ["history.json"]
-    try:
-        write_picture(histories, options.out / "loss.png")
-    except ImportError:
-        print("loss.png was not drawn: it needs matplotlib (pip install matplotlib).")
-    else:
-        written.insert(0, "loss.png")
-    print(f"Wrote {' and '.join(written)} to {options.out}")
+    shown = {NAMES[name]: history for name, history in histories.items()}
+    print(format_table(shown))
+    write_files(options.out, "loss.png", partial(draw, histories=shown), vars(options), histories)
     return histories
 
 

@@ -10,8 +10,9 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_lenet.py"
 WITHOUT = (
-    "import runpy, sys; sys.modules.update(matplotlib=None, tqdm=None); "
-    "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    "import os, runpy, sys; sys.modules.update(matplotlib=None, tqdm=None); "
+    "sys.argv = sys.argv[1:]; sys.path.insert(0, os.path.dirname(sys.argv[0])); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 
