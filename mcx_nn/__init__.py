@@ -24,6 +24,7 @@ from mcx_nn.initializers import (
     glorot_uniform,
     he_normal,
     he_uniform,
+    lecun_normal,
     orthogonal,
 )
 from mcx_nn.layer import Layer
@@ -81,6 +82,7 @@ __all__ = [
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    "lecun_normal",
     "lenet5",
     "linear_svm",
     "load_cifar10",

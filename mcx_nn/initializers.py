@@ -56,6 +56,25 @@ def glorot_normal(rng, shape, fan_in, fan_out):
     return rng.normal(0, sqrt(2 / (fan_in + fan_out)), shape)
 
 
+def lecun_normal(rng, shape, fan_in, fan_out):
+    """Draw weights from the normal distribution that keeps variances level forward.
+
+    W ~ N(0, 1 / fan_in); arguments and result as for `glorot_uniform`.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, Efficient BackProp, in Neural Networks: Tricks of
+    the Trade, LNCS 1524 (1998), eq. (16).
+
+    Examples
+    --------
+    >>> weight = lecun_normal(np.random.default_rng(0), (300, 100), 300, 100)
+    >>> print(f"{weight.std() * 300**0.5:.2f}")
+    1.00
+    """
+    return rng.normal(0, sqrt(1 / fan_in), shape)
+
+
 def he_uniform(rng, shape, fan_in, fan_out):
     """Draw weights from the uniform distribution that keeps variances level under rectifiers.
 

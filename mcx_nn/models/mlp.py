@@ -4,10 +4,11 @@ from itertools import pairwise
 
 from mcx_nn.activations import Activation
 from mcx_nn.dense import Dense
+from mcx_nn.initializers import glorot_uniform
 from mcx_nn.sequential import Sequential
 
 
-def mlp(sizes, activation="tanh"):
+def mlp(sizes, activation="tanh", initializer=glorot_uniform):
     """Build a multilayer perceptron: dense layers with an activation between any two.
 
     Parameters
@@ -16,6 +17,8 @@ def mlp(sizes, activation="tanh"):
         n_0 inputs, hidden units n_1, …, and n_L outputs.
     activation : str
         Name of an `Activation`.
+    initializer : callable
+        Draws the weights, see `mcx_nn.initializers`.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def mlp(sizes, activation="tanh"):
         raise ValueError(f"mlp: sizes: expected those of input and output at least, got {sizes}.")
     layers = []
     for inputs, outputs in pairwise(sizes):
-        layers += [Dense(inputs, outputs), Activation(activation)]
+        layers += [Dense(inputs, outputs, initializer), Activation(activation)]
     return Sequential(layers[:-1], input_shape=(sizes[0],))
 
 

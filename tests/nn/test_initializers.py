@@ -13,6 +13,7 @@ from mcx_nn import (
     glorot_uniform,
     he_normal,
     he_uniform,
+    lecun_normal,
     orthogonal,
 )
 
@@ -22,6 +23,7 @@ VARIANCES = {
     glorot_normal: 2 / 400,
     he_uniform: 2 / 300,
     he_normal: 2 / 300,
+    lecun_normal: 1 / 300,
 }
 ALL = [*VARIANCES, orthogonal]
 

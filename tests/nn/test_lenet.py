@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import mcx
-from mcx_nn import Supervised, lenet5, load_digits, softmax_cross_entropy
+from mcx_nn import Supervised, lecun_normal, lenet5, load_digits, mlp, softmax_cross_entropy
 from tests.nn import checks
 from tests.nn.cases import convolve, pool
 from tests.standin import StandIn
@@ -47,6 +47,34 @@ def test_classes():
     model = lenet5(classes=7)
     params = model.init(np.random.default_rng(0))
     assert model.forward(params, np.ones((2, 28, 28, 1)), {})[0].shape == (2, 7)
+
+
+def test_images_of_32_pixels_are_not_padded():
+    grey = np.random.default_rng(1).normal(size=(2, 28, 28, 1))
+    colour = np.zeros((2, 32, 32, 3))
+    colour[:, 2:30, 2:30, :1] = grey
+    model = lenet5("tanh", image=(32, 32, 3))
+    params = model.init(np.random.default_rng(0))
+    first = {"0.weight": params["0.weight"][:, :, :1]}
+    expected, _ = lenet5("tanh").forward(params | first, grey, {})
+    logits, _ = model.forward(params, colour, {})
+    checks.assert_close(logits, expected, 64 * checks.EPS, "logits")
+
+
+@pytest.mark.parametrize("image", [(28, 32, 1), (30, 30, 1), (28, 28)])
+def test_images_of_another_size_are_refused(image):
+    with pytest.raises(ValueError, match=r"image: expected .28, 28, C. or .32, 32, C., got"):
+        lenet5(image=image)
+
+
+def test_initializer_draws_every_weight():
+    wide = mlp((300, 200), initializer=lecun_normal).init(np.random.default_rng(0))["0.weight"]
+    assert abs(wide.std() * 300**0.5 - 1) < 0.05
+    params = lenet5(initializer=lecun_normal).init(np.random.default_rng(0))
+    for name, fan_in in {"0": 25, "3": 150, "7": 400, "9": 120, "11": 84}.items():
+        deviation = params[f"{name}.weight"].std() * fan_in**0.5
+        assert abs(deviation - 1) < 0.2, name
+        assert not params[f"{name}.bias"].any()
 
 
 @pytest.mark.parametrize("activation", FUNCTIONS)
