@@ -1,13 +1,12 @@
 """Adam."""
 
-import math
-
 import numpy as np
 
-from mcx_optim.step_info import StepLog
+from mcx_optim.first_order import FirstOrder, expect_fractions
+from mcx_optim.schedules import expect_positive
 
 
-class Adam:
+class Adam(FirstOrder):
     """Adam: steps of the size of the learning rate, scaled by running moments of the gradient.
 
     m ← β₁ m + (1-β₁) g,  v ← β₂ v + (1-β₂) g²,
@@ -15,16 +14,22 @@ class Adam:
 
     Parameters
     ----------
-    lr : float
-        Learning rate.
+    lr : float or callable
+        Learning rate, or a schedule of it: see `mcx_optim.schedules`.
     beta1, beta2 : float
         Decay of the two moments, in [0, 1).
     epsilon : float
         ε, outside the root.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
     References
     ----------
-    Kingma and Ba, "Adam: A method for stochastic optimization", ICLR 2015, Algorithm 1.
+    Kingma and Ba, "Adam: A method for stochastic optimization", ICLR 2015, Algorithm 1, with its
+    defaults.
 
     Examples
     --------
@@ -36,48 +41,19 @@ class Adam:
     (array([ 1.5, -3.5]), 10.0)
     """
 
-    def __init__(
-        self,
-        lr: float = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-    ):
-        if not lr > 0:
-            raise ValueError(f"lr: expected a positive number, got {lr}")
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ValueError(f"beta1, beta2: expected numbers in [0, 1), got {beta1}, {beta2}")
-        if not epsilon > 0:
-            raise ValueError(f"epsilon: expected a positive number, got {epsilon}")
-        self.lr = lr
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self._t = 0
-        self._m = self._v = None
+    RUNNING = ("m", "v")
 
-    def step(self, objective, w, batch):
-        """Return w after one step on the batch, and its StepInfo."""
-        log = StepLog(objective)
-        loss, g = objective.value_and_grad(w, batch)
-        m, v = (np.zeros_like(w), np.zeros_like(w)) if self._t == 0 else (self._m, self._v)
-        self._t += 1
-        self._m = m = self.beta1 * m + (1 - self.beta1) * g
-        self._v = v = self.beta2 * v + (1 - self.beta2) * g**2
+    def __init__(self, lr=0.001, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
+        super().__init__(lr)
+        expect_fractions(beta1=beta1, beta2=beta2)
+        expect_positive("epsilon", epsilon)
+        self.beta1 = float(beta1)
+        self.beta2 = float(beta2)
+        self.epsilon = float(epsilon)
+
+    def _delta(self, rate, w, g):
+        self._m = m = self.beta1 * self._m + (1 - self.beta1) * g
+        self._v = v = self.beta2 * self._v + (1 - self.beta2) * g**2
         mean = m / (1 - self.beta1**self._t)
         scale = np.sqrt(v / (1 - self.beta2**self._t)) + self.epsilon
-        delta = -self.lr * mean / scale
-        log.note(loss=loss, gradient_norm=math.sqrt(float(g @ g)), slope=float(g @ delta))
-        return w + delta, log.finish("accepted")
-
-    def on_epoch(self, metrics):
-        """Do nothing: the learning rate is constant."""
-
-    def state_dict(self):
-        """Return the step count and the moments."""
-        return {} if self._t == 0 else {"t": self._t, "m": self._m, "v": self._v}
-
-    def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
-        self._t = int(state.get("t", 0))
-        self._m, self._v = state.get("m"), state.get("v")
+        return -rate * mean / scale

@@ -1,28 +1,39 @@
 """Stochastic gradient descent with momentum."""
 
-import math
-
-import numpy as np
-
-from mcx_optim.step_info import StepLog
+from mcx_optim.first_order import FirstOrder, expect_fractions
 
 
-class SGD:
-    """Stochastic gradient descent with heavy-ball momentum.
+class SGD(FirstOrder):
+    """Stochastic gradient descent with momentum: Polyak's heavy ball, or Nesterov's.
 
-    v ← μ v + g,  w ← w - lr v,  with v = 0 at the start and g the gradient of the batch.
+    v ← μ v + g,  w ← w - lr v,  or with `nesterov`  w ← w - lr (g + μ v),
+
+    with v = 0 at the start and g the gradient of the batch at w.
 
     Parameters
     ----------
-    lr : float
-        Learning rate.
+    lr : float or callable
+        Learning rate, or a schedule of it: see `mcx_optim.schedules`.
     momentum : float
         μ in [0, 1); 0 is plain gradient descent.
+    nesterov : bool
+        Whether to take Nesterov's momentum, which needs a μ > 0.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
 
     References
     ----------
     Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Comput. Math.
-    Math. Phys. 4 (1964); with the learning rate outside v, as in Sutskever et al. (2013).
+    Math. Phys. 4 (1964). Sutskever, Martens, Dahl and Hinton, "On the importance of initialization
+    and momentum in deep learning", ICML 2013, equations 1 to 4. Differs, as is common:
+
+    - the learning rate is outside v, so that a new rate scales the old v, too; while it is
+      constant, the points are the same;
+    - Nesterov's w is their θ + μv (their v), the point where the gradient is taken, as in Bengio,
+      Boulanger-Lewandowski and Pascanu, "Advances in optimizing recurrent networks", ICASSP 2013.
 
     Examples
     --------
@@ -34,32 +45,19 @@ class SGD:
     (array([ 1., -2.]), 10.0)
     """
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9):
-        if not lr > 0:
-            raise ValueError(f"lr: expected a positive number, got {lr}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
-        self.lr = lr
-        self.momentum = momentum
-        self._velocity = None
+    RUNNING = ("velocity",)
 
-    def step(self, objective, w, batch):
-        """Return w after one step on the batch, and its StepInfo."""
-        log = StepLog(objective)
-        loss, g = objective.value_and_grad(w, batch)
-        v = np.zeros_like(w) if self._velocity is None else self._velocity
-        self._velocity = v = self.momentum * v + g
-        delta = -self.lr * v
-        log.note(loss=loss, gradient_norm=math.sqrt(float(g @ g)), slope=float(g @ delta))
-        return w + delta, log.finish("accepted")
+    def __init__(self, lr=0.01, momentum: float = 0.9, nesterov: bool = False):
+        super().__init__(lr)
+        expect_fractions(momentum=momentum)
+        if nesterov and momentum == 0:
+            raise ValueError(
+                "nesterov: expected a momentum greater than 0, got 0; use nesterov=False, which is "
+                "the same without momentum"
+            )
+        self.momentum = float(momentum)
+        self.nesterov = nesterov
 
-    def on_epoch(self, metrics):
-        """Do nothing: the learning rate is constant."""
-
-    def state_dict(self):
-        """Return the velocity."""
-        return {} if self._velocity is None else {"velocity": self._velocity}
-
-    def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
-        self._velocity = state.get("velocity")
+    def _delta(self, rate, w, g):
+        self._velocity = v = self.momentum * self._velocity + g
+        return -rate * (g + self.momentum * v if self.nesterov else v)
