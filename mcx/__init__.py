@@ -9,6 +9,7 @@ from mcx.jacobians import gradient, hessian, jacobian
 from mcx.kernels.launch import get_num_threads, set_num_threads
 from mcx.linearize import Linearized, linearize
 from mcx.seeding import perturb, step
+from mcx.tensors import directional_tensors
 from mcx.verbs import register_analytic, register_bilinear, register_linear
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "csdd2",
     "derivative",
     "directional",
+    "directional_tensors",
     "dispatch",
     "finite_difference",
     "get_num_threads",

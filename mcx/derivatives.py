@@ -20,7 +20,8 @@ def bound(f, args, argnum: int):
     return lambda x: f(*args[:argnum], x, *args[argnum:])
 
 
-def _checked_order(order: int, name: str) -> int:
+def checked_order(order: int, name: str) -> int:
+    """Return an order of derivatives as an int; raise ValueError unless it is one, from 1 up."""
     if order != int(order) or order < 1:
         raise ValueError(f"{name}: order: expected an integer of at least 1, got {order}")
     return int(order)
@@ -71,7 +72,7 @@ def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0):
     A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13 (truncated
     Taylor series); eq. (6) of Shen et al. 2020 in the limit h → 0, with one direction.
     """
-    order = _checked_order(order, "derivative")
+    order = checked_order(order, "derivative")
     x = as_point(x)
     y, factor = _series(bound(f, args, argnum), x, np.ones_like(x), order)
     return tree_map(lambda leaf: math.factorial(order) * coefficient(leaf, factor, order), y)
@@ -108,7 +109,7 @@ def taylor(f, x, p, order: int, *, args=(), argnum: int = 0):
     ----------
     A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13.
     """
-    order = _checked_order(order, "taylor")
+    order = checked_order(order, "taylor")
     x = as_point(x)
     y, factor = _series(bound(f, args, argnum), x, as_direction(p, x, "p"), order)
     return tree_map(lambda leaf: coefficients_from(leaf, factor, 0), y)

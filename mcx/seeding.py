@@ -56,8 +56,9 @@ def seeded(x, algebra: Algebra, directions: dict):
             planes[k, ...] = p
         return Multicomplex(planes, algebra, supported(mask_of(directions), algebra))
     total = x
+    like = x._buffer if is_number(x) else x
     for k, p in directions.items():
-        generator = np.zeros(algebra.size, dtype=p.dtype)
+        generator = np.zeros(algebra.size, dtype=p.dtype, like=like)
         generator[k] = 1
         seed = Multicomplex(generator, algebra, supported(mask_of([k]), algebra))
         total = total + p * seed
