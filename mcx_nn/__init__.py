@@ -47,6 +47,7 @@ from mcx_nn.models import (
     vgg19,
 )
 from mcx_nn.normalization import BatchNorm, LayerNorm
+from mcx_nn.piecewise_linear import AffineLayer, PiecewiseLinear
 from mcx_nn.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from mcx_nn.regularization import L2Regularized
 from mcx_nn.residual import Residual
@@ -58,6 +59,7 @@ from mcx_nn.supervised import Supervised
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "AffineLayer",
     "AvgPool2d",
     "BatchNorm",
     "Concatenation",
@@ -71,6 +73,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "MaxPool2d",
+    "PiecewiseLinear",
     "Residual",
     "Sequential",
     "Softmax",

@@ -7,6 +7,7 @@ import numpy as np
 from mcx_nn.combinator import Combinator
 from mcx_nn.layer import Rows
 from mcx_nn.noise import NOISE
+from mcx_nn.piecewise_linear import PiecewiseLinear, affine_layers
 from mcx_nn.primitives import join
 from mcx_nn.shapes import expect_shape
 
@@ -198,6 +199,41 @@ class Supervised:
         output, backward = self.model.forward(self.unravel(w), batch[0], context)
         vector = self.ravel(backward(self.output_noise(rng, output, batch))[1])
         return vector, {name: each for name, each in rows.items() if each.inputs is not None}
+
+    def piecewise_linear(self, w, batch):
+        """Return the network in training as the chain of affine layers that it is at every sample.
+
+        Parameters
+        ----------
+        w : (P,) array
+        batch : (X, y)
+
+        Returns
+        -------
+        PiecewiseLinear
+            Its slopes at a kink are those of `Activation`.
+
+        Raises
+        ------
+        ValueError
+            If the model is no Sequential of Dense, Flatten, Dropout, and the activations
+            "identity", "relu" and "leaky_relu".
+
+        Examples
+        --------
+        >>> from mcx_nn import Activation, Dense, Sequential, mean_squared_error
+        >>> model = Sequential([Dense(1, 2), Activation("relu"), Dense(2, 1)])
+        >>> batch = np.array([[1.0], [-1.0]]), np.zeros((2, 1))
+        >>> w = np.array([1.0, -2.0, 0.0, 0.0, 1.0, 1.0, 0.0])
+        >>> network = Supervised(model, mean_squared_error).piecewise_linear(w, batch)
+        >>> network.layers[0].slopes
+        array([[1., 0.],
+               [0., 1.]])
+        """
+        x, y = batch
+        context = self._context(w, x, train=True)
+        layers, output = affine_layers(self.model, self.unravel(w), x, context)
+        return PiecewiseLinear(layers, output, lambda z: self.loss(z, y), self.slots)
 
     def draw_masks(self, rng, batch):
         """Draw the masks of the model for a batch (X, y) from a `numpy.random.Generator`.
