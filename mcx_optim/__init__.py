@@ -6,28 +6,51 @@ A method is *curvature operator x Krylov solver x right-hand side x globalizatio
 vector w of float32 or float64, which is never mutated.
 """
 
+from mcx_optim.adagrad import AdaGrad
 from mcx_optim.adam import Adam
+from mcx_optim.adamw import AdamW
 from mcx_optim.cg import truncated_cg
 from mcx_optim.counts import Counts
+from mcx_optim.cubic import CubicStatus, CubicStep, minimize_cubic
 from mcx_optim.errors import NonDeterministicError, NonFiniteError
+from mcx_optim.exact_gauss_newton import gauss_newton_direction
+from mcx_optim.exact_stochastic_newton import ExactStochasticNewton
 from mcx_optim.fit import FitEvent, FitResult, fit
 from mcx_optim.gauss_newton import GaussNewton
 from mcx_optim.gradients import GrowingSample, MovingAverage, VarianceReduced
 from mcx_optim.hessian import Hessian
 from mcx_optim.history import History
+from mcx_optim.kfac import KFAC
 from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import KrylovResult, Status
 from mcx_optim.lanczos import LanczosResult, lanczos
 from mcx_optim.newton_krylov import NewtonKrylov
 from mcx_optim.objective import Objective
+from mcx_optim.partition import Partition
+from mcx_optim.partition_newton import PartitionNewton
 from mcx_optim.progress import ProgressBar
+from mcx_optim.rmsprop import RMSProp
+from mcx_optim.sample_hessian import SampleHessians, sample_hessians, spectrum, trace
+from mcx_optim.schedules import Constant, Cosine, StepDecay, Warmup
 from mcx_optim.sgd import SGD
+from mcx_optim.shampoo import Shampoo
+from mcx_optim.spectral_adjustment import SpectralAdjustment
 from mcx_optim.step_info import StepInfo
+from mcx_optim.summary import Summary, gradient_summary, summary
+from mcx_optim.two_layer import two_layer_direction, two_layer_spectrum
 
 __all__ = [
+    "KFAC",
     "SGD",
+    "AdaGrad",
     "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
     "Counts",
+    "CubicStatus",
+    "CubicStep",
+    "ExactStochasticNewton",
     "FitEvent",
     "FitResult",
     "GaussNewton",
@@ -42,11 +65,29 @@ __all__ = [
     "NonDeterministicError",
     "NonFiniteError",
     "Objective",
+    "Partition",
+    "PartitionNewton",
     "ProgressBar",
+    "RMSProp",
+    "SampleHessians",
+    "Shampoo",
+    "SpectralAdjustment",
     "Status",
+    "StepDecay",
     "StepInfo",
+    "Summary",
     "VarianceReduced",
+    "Warmup",
     "fit",
+    "gauss_newton_direction",
+    "gradient_summary",
     "lanczos",
+    "minimize_cubic",
+    "sample_hessians",
+    "spectrum",
+    "summary",
+    "trace",
     "truncated_cg",
+    "two_layer_direction",
+    "two_layer_spectrum",
 ]

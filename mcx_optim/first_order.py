@@ -67,6 +67,7 @@ class FirstOrder:
         rate = learning_rate(self.lr, self._t)
         self._begin(w)
         self._t += 1
+        self._prepare(objective, w, batch, log)
         delta = self._delta(rate, w, g)
         log.note(loss=loss, gradient_norm=length(g), slope=float(g @ delta))
         return w + delta, log.finish("accepted")
@@ -84,6 +85,9 @@ class FirstOrder:
         self._t = int(state.get("t", 0))
         for name in self.RUNNING:
             setattr(self, f"_{name}", state.get(name))
+
+    def _prepare(self, objective, w, batch, log):
+        """See what is needed of the batch beside its gradient: nothing."""
 
     def _begin(self, w):
         """Make the running vectors zero before the first step, and check them before others."""

@@ -133,6 +133,24 @@ class Inverse:
         on_each(solve, self._pairs)
         return out
 
+    def state_dict(self):
+        """Return the factors and where they belong, as a flat dict."""
+        state = {}
+        for k, ((_, place, shape), (left, right)) in enumerate(self._pairs):
+            state[f"{k}.place"] = np.array([place.start, place.stop, *shape])
+            state |= {f"{k}.left": left, f"{k}.right": right}
+        return state
+
+    @classmethod
+    def from_state(cls, state):
+        """Return the inverse of which `state_dict` returned the state."""
+        blocks, inverses = [], []
+        for k in range(len(state) // 3):
+            start, stop, rows, columns = map(int, state[f"{k}.place"])
+            blocks.append((None, slice(start, stop), (rows, columns)))
+            inverses.append((state[f"{k}.left"], state[f"{k}.right"]))
+        return cls(blocks, inverses)
+
 
 def blocks_of(objective, observed):
     """Return (name, slice of w, (rows, columns)) for every matrix of parameters.
