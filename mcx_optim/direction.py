@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from mcx_optim.cg import truncated_cg
+from mcx_optim.cgls import cgls
+from mcx_optim.conjugate_residual import conjugate_residual
 from mcx_optim.damping import Damped
 from mcx_optim.krylov import Status, length
 from mcx_optim.lanczos import lanczos
+from mcx_optim.minres import minres
 
 OVERPROJECTION = 1.1
+MINIMAL_RESIDUAL = {"cgls": cgls, "conjugate_residual": conjugate_residual, "minres": minres}
+SOLVERS = ("cg", *MINIMAL_RESIDUAL)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Equation:
     tolerance: float
     max_iterations: int
     negative: str
+    solver: str = "cg"
 
     def solve(self, start, log):
         """Return Δ, from a start Δ₀ or None, and note in the log how the solver fared.
@@ -69,24 +75,15 @@ class Equation:
         return Direction(delta, float(self.b @ delta), curvature)
 
     def _krylov(self, A, b, tolerance):
+        limits = {"tolerance": tolerance, "max_iterations": self.max_iterations}
+        if self.solver != "cg":
+            return MINIMAL_RESIDUAL[self.solver](A, -b, **limits)
         if self.negative == "absolute":  # |A| + λI, not |A + λI|
-            solution = lanczos(
-                self.A,
-                -b,
-                damping=self.damping,
-                tolerance=tolerance,
-                max_iterations=self.max_iterations,
-                negative="absolute",
-            )
+            solution = lanczos(self.A, -b, damping=self.damping, negative="absolute", **limits)
             damped = self.damping * float(solution.x @ solution.x)
             return replace(solution, curvature=solution.curvature + damped)
         return truncated_cg(
-            A,
-            -b,
-            tolerance=tolerance,
-            max_iterations=self.max_iterations,
-            negative=self.negative,
-            preconditioner=self.preconditioner,
+            A, -b, negative=self.negative, preconditioner=self.preconditioner, **limits
         )
 
 

@@ -270,3 +270,19 @@ class MovingAverage:
 
 NAMED = {"batch": BatchGradient, "global": GlobalGradient}
 """Estimators without settings, by the names that `NewtonKrylov` knows them by."""
+
+
+def estimator(rhs):
+    """Return the estimator of the gradient that `rhs` names or is.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(rhs, type) or not hasattr(rhs, "state_dict"):
+        if rhs not in NAMED:
+            expected = " or ".join(map(repr, NAMED))
+            raise ValueError(f"rhs: expected {expected} or an estimator, got {rhs!r}")
+        return NAMED[rhs]()
+    return rhs

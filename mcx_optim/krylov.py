@@ -20,9 +20,14 @@ class Status(Enum):
         "a direction of negative curvature was met; the step up to it is sound, a larger batch "
         "tells whether the curvature is real"
     )
+    BOUNDARY = "the step reached the boundary of the trust region, and ends there"
     FLAT = (
         "the operator maps the right-hand side to zero, so that side is returned as the "
         "direction; its length has no meaning, choose it by a line search"
+    )
+    ROUNDING = (
+        "rounding hides what is left of the residual: the system is singular or ill-conditioned; "
+        "loosen tolerance, damp it, or use float64"
     )
     ZERO_RIGHT_HAND_SIDE = "the right-hand side is zero, so x = 0 solves the system"
     NON_FINITE = (

@@ -7,9 +7,9 @@ import numpy as np
 
 from mcx_optim import algorithm1
 from mcx_optim.damping import LevenbergMarquardt
-from mcx_optim.direction import Equation, escape, turned
+from mcx_optim.direction import SOLVERS, Equation, escape, turned
 from mcx_optim.gauss_newton import GaussNewton
-from mcx_optim.gradients import NAMED, GrowingSample
+from mcx_optim.gradients import GrowingSample, estimator
 from mcx_optim.hessian import Hessian
 from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import Status, length
@@ -64,7 +64,11 @@ class NewtonKrylov:
         where b = 0 is left along a direction of negative curvature, sought from a random vector.
     curvature : {"hessian", "gauss_newton"}
         A: indefinite and exact, or positive semidefinite and two thirds of the price.
-    preconditioner : Kronecker, optional
+    solver : {"cg", "cgls", "conjugate_residual", "minres"}
+        CG, as above, or, for comparison, a solver that minimizes the residual: blind to negative
+        curvature, so that Δ may lead uphill; with screening it is turned (3), without the batch is
+        skipped (4). LSCG is "cgls"; `max_cg` bounds the products of all.
+    preconditioner : Kronecker or Diagonal, optional
         Of CG, updated once a step.
     damping : float
         λ in the first step, in units of |bᵀAb|/bᵀb there, then adapted: see `LevenbergMarquardt`.
@@ -119,6 +123,7 @@ class NewtonKrylov:
         screening: bool = True,
         negative_curvature: str = "follow",
         curvature: str = "hessian",
+        solver: str = "cg",
         preconditioner=None,
         damping: float = 0.0,
         momentum: float = 0.0,
@@ -135,18 +140,17 @@ class NewtonKrylov:
         _expect_word("negative_curvature", negative_curvature, NEGATIVE)
         _expect_word("curvature", curvature, CURVATURES)
         _expect_word("line_search", line_search, LINE_SEARCHES)
-        if isinstance(rhs, type) or not hasattr(rhs, "state_dict"):
-            _expect_word("rhs", rhs, NAMED)  # or an estimator, an object of mcx_optim.gradients
-        if preconditioner is not None and negative_curvature == "absolute":
+        _expect_word("solver", solver, SOLVERS)
+        if preconditioner is not None and (negative_curvature == "absolute" or solver != "cg"):
             raise ValueError(
                 "preconditioner: expected None with negative_curvature='absolute', which takes the "
-                "eigenvalues of A itself; use 'follow' or 'stop'"
+                "eigenvalues of A itself, and with solvers other than 'cg'; use 'follow' or 'stop'"
             )
         self.eta, self.max_cg, self.tolerance = eta, max_cg, tolerance
-        self.rhs = NAMED[rhs]() if isinstance(rhs, str) else rhs
+        self.rhs = estimator(rhs)
         self.screening = screening
         self.negative_curvature, self.curvature = negative_curvature, curvature
-        self.preconditioner = preconditioner
+        self.solver, self.preconditioner = solver, preconditioner
         self.damping = LevenbergMarquardt(damping)
         self.momentum, self.averaging, self.warm_start = momentum, averaging, warm_start
         self.line_search = line_search
@@ -284,6 +288,7 @@ class NewtonKrylov:
             tolerance=min(self.tolerance, math.sqrt(norm / self._first_norm)),
             max_iterations=self.max_cg,
             negative=self.negative_curvature,
+            solver=self.solver,
         )
         log.note(damping=self.damping.value)
         last = self._last if self.warm_start else None

@@ -11,6 +11,8 @@ import numpy as np
 import mcx
 from mcx_optim.counts import Counts
 from mcx_optim.curvature import Product
+from mcx_optim.hessian import Hessian
+from mcx_optim.linear_operator import as_linear_operator
 from mcx_optim.parts import on_each, weighted
 from mcx_optim.probe import check_point, describe, expect_given, finite, first_failure
 from mcx_optim.samples import Samples
@@ -107,10 +109,8 @@ class Objective(Samples):
         self._value_and_grad = value_and_grad
         self.value = value
         self._first_nonfinite = first_nonfinite
-        self._forward = forward
-        self._output_loss = output_loss
-        self._observe = observe
-        self._piecewise_linear = piecewise_linear
+        self._forward, self._output_loss = forward, output_loss
+        self._observe, self._piecewise_linear = observe, piecewise_linear
         self.slots, self.ridge = slots, ridge
         self._point = None  # (w, F(w), ∇F(w)) of the last full gradient
 
@@ -243,6 +243,10 @@ class Objective(Samples):
         """Return Hp, once; `linearize` is for several products at the same w."""
         return self.linearize(w, batch)[2](p)
 
+    def as_linear_operator(self, w, batch):
+        """Return the Hessian as a `LinearOperator` of SciPy or CuPy; see `as_linear_operator`."""
+        return as_linear_operator(Hessian(self, w, batch))
+
     def curvature(self, w, batch, p) -> float:
         """Return pᵀHp by one evaluation of the loss (equation 11 of Shen et al.)."""
         self._count("curvature", batch)
@@ -269,10 +273,6 @@ class Objective(Samples):
         -------
         array (k+1,) of float64
             c_j = φ⁽ʲ⁾(0)/j! of φ(γ) = f(w + γΔ), which may be NaN or infinite.
-
-        References
-        ----------
-        A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, chapter 13.
 
         Examples
         --------

@@ -226,5 +226,5 @@ def test_non_finite_product_keeps_the_last_finite_iterate():
 
 
 def test_every_status_is_a_message_that_says_what_to_do():
-    assert len(Status) == 6
+    assert len(Status) == 8
     assert all(len(status.value) > 20 for status in Status)

@@ -1,0 +1,348 @@
+"""Hessian-free optimization: damped Gauss-Newton steps by conjugate gradients, cut short."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcx_optim.armijo import armijo
+from mcx_optim.damping import Damped
+from mcx_optim.gradients import estimator
+from mcx_optim.krylov import Status, length
+from mcx_optim.newton_krylov import CURVATURES
+from mcx_optim.step_info import StepLog
+
+SPACING = 1.3  # between the iterates that are kept
+KEPT = {math.ceil(SPACING**j) for j in range(60)}
+
+
+class HessianFree:
+    """Steps that minimize q(p) = g·p + ½ pᵀ(G + λI)p, G the Gauss-Newton matrix of one batch.
+
+    1. Conjugate gradients from `warm_start` times their last solution, until i > k, q(p_i) < 0 and
+       q(p_i) - q(p_{i-k}) > kε q(p_i), k = max(10, i/10). The iterates p_i with i = ⌈1.3ʲ⌉ are
+       kept, and the last one, p_N.
+    2. The loss at p_N, and at the iterates kept before it for as long as it decreases: p.
+    3. λ ← 3/2 λ where ρ = (f(w + p_N) - f(w))/q(p_N) is below 1/4, λ ← 2/3 λ where above 3/4.
+    4. γ = 1, 0.8, 0.8², … until f(w + γp) ≤ f(w) + 0.01 γ g·p: w ← w + γp.
+
+    Parameters
+    ----------
+    damping : float
+        λ > 0 of the first step, in units of G.
+    max_cg : int
+        Largest number of iterations of conjugate gradients; of 250 of them 21 iterates are kept.
+    tolerance : float
+        ε of 1.
+    warm_start : float
+        In [0, 1].
+    preconditioner : Diagonal or Kronecker, optional
+        Of conjugate gradients, updated once a step.
+    curvature : {"gauss_newton", "hessian"}
+        G. With the Hessian conjugate gradients end where they meet negative curvature; if that is
+        at once, the step is skipped and λ grows.
+    rhs : {"global", "batch"} or estimator
+        Where g comes from, see `NewtonKrylov`. "global": all data, which 4 then looks at, too.
+    seed : int
+        Of the draws of the preconditioner.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or not one of the words.
+
+    References
+    ----------
+    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, sections 4.1 to 4.8 and
+    algorithm 2; J. Martens and I. Sutskever, "Training deep and recurrent networks with
+    Hessian-free optimization", LNCS 7700 (2012), for the decay of the start. ε, k, the spacing of
+    the iterates, the factors of λ and the numbers of the line search are theirs, λ = 1 at first
+    that of L. Tatzel's implementation. Differs:
+
+    - where g is not the gradient of the batch, f in 2 and 3 is the loss of the batch plus the
+      difference of the gradients times p, which has the gradient g, as q has;
+    - a start with q ≥ 0 is left out, so that every p_i is a descent direction;
+    - λ stays where rounding of the loss hides the change that is predicted;
+    - conjugate gradients also end where ‖r‖ ≤ eps ‖g‖, and 4 after 20 trials;
+    - no structural damping, and no preconditioner unless given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcx_optim import Objective
+    >>> A, b = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
+    >>> objective = Objective(lambda w, batch: (w @ (A @ w) / 2 - w @ b, A @ w - b))
+    >>> optimizer, w = HessianFree(damping=1.0, curvature="hessian"), np.zeros(2)
+    >>> for _ in range(12):
+    ...     w, info = optimizer.step(objective, w, None)
+    >>> bool(np.allclose(A @ w, b, atol=1e-5)), info.reason[:9]
+    (True, 'converged')
+    """
+
+    LOW, HIGH, GROW, SHRINK = 1 / 4, 3 / 4, 3 / 2, 2 / 3
+
+    def __init__(
+        self,
+        damping: float = 1.0,
+        max_cg: int = 250,
+        tolerance: float = 5e-4,
+        warm_start: float = 0.95,
+        preconditioner=None,
+        curvature: str = "gauss_newton",
+        rhs="global",
+        seed: int = 0,
+    ):
+        for name, value, expected, fits in (
+            ("damping", damping, "a positive number", damping > 0),
+            ("max_cg", max_cg, "at least 1 iteration", max_cg >= 1),
+            ("tolerance", tolerance, "a number in (0, 1)", 0 < tolerance < 1),
+            ("warm_start", warm_start, "a number in [0, 1]", 0 <= warm_start <= 1),
+            ("curvature", curvature, " or ".join(map(repr, CURVATURES)), curvature in CURVATURES),
+        ):
+            if not fits:
+                raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        self.damping = damping
+        self.max_cg, self.tolerance, self.warm_start = max_cg, tolerance, warm_start
+        self.preconditioner, self.curvature = preconditioner, curvature
+        self.rhs = estimator(rhs)
+        self.seed = seed
+        self._steps = 0
+        self._last = None  # p_N of the last step
+
+    def step(self, objective, w, batch):
+        """Return w after one step on the batch, and its StepInfo.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss or the gradient at w is not finite.
+        """
+        log = StepLog(objective)
+        A = CURVATURES[self.curvature](objective, w, batch)
+        estimate = self.rhs(objective, w, batch, A)
+        log.note(
+            loss=A.loss,
+            tracked_loss=estimate.loss,
+            gradient_norm=length(estimate.gradient),
+            samples=estimate.samples,
+            damping=self.damping,
+        )
+        if not estimate.gradient.any():
+            return w, log.finish("skipped", "the gradient is zero")
+        path = self._path(objective, w, batch, A, estimate.gradient, log)
+        self._steps += 1
+        if not path.kept:
+            self.damping *= self.GROW
+            return w, log.finish("skipped", f"no direction: {path.status.value}")
+        self._last = path.kept[-1].p
+        delta, gamma = self._search(objective, w, estimate, path, log)
+        if gamma == 0:
+            return w, log.finish("skipped", _too_small(path, estimate, w))
+        return w + gamma * delta, log.finish("accepted")
+
+    def on_epoch(self, metrics):
+        """Do nothing: no setting changes between epochs."""
+
+    def state_dict(self):
+        """Return what the next step depends on, as a flat dict."""
+        state = {"damping": self.damping, "steps": self._steps}
+        if self._last is not None:
+            state["last"] = self._last
+        for name, part in self._parts().items():
+            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        return state
+
+    def load_state_dict(self, state):
+        """Restore what `state_dict` returned."""
+        self.damping, self._steps = float(state["damping"]), int(state["steps"])
+        self._last = state.get("last")
+        for name, part in self._parts().items():
+            prefix = f"{name}."
+            part.load_state_dict(
+                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+            )
+
+    def _parts(self):
+        """Return the parts that have a state of their own."""
+        parts = {"rhs": self.rhs, "preconditioner": self.preconditioner}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _path(self, objective, w, batch, A, g, log):
+        """Minimize q, and note in the log how that went."""
+        inverse = None
+        if self.preconditioner is not None:
+            rng = np.random.default_rng([self.seed, self._steps])
+            self.preconditioner.update(objective, w, batch, rng)
+            inverse = self.preconditioner.damped(self.damping)
+        start = None if self._last is None else self.warm_start * self._last
+        path = minimize_quadratic(
+            Damped(A, self.damping), g, start, inverse, self.tolerance, self.max_cg
+        )
+        log.note(
+            cg_iterations=path.products,
+            cg_status=path.status.name,
+            cg_residual=path.residual_norm / length(g),
+        )
+        return path
+
+    def _search(self, objective, w, estimate, path, log):
+        """Return p and γ, 0 if none will do, and adapt λ."""
+        g, trials = estimate.gradient, 0
+        shift = g - estimate.sample_gradient
+
+        def loss_at(p):
+            nonlocal trials
+            trials += 1
+            return objective.loss(w + p, estimate.sample) + float(shift @ p)
+
+        def tracked_at(gamma):
+            nonlocal trials
+            if estimate.exact:
+                trials += 1
+                return objective.full_loss(w + gamma * p)
+            return loss if gamma == 1 else loss_at(gamma * p)
+
+        with np.errstate(over="ignore", invalid="ignore"):  # a trial may be out of range
+            last = loss_at(path.kept[-1].p)
+            best, loss = backtrack(loss_at, path.kept, last)
+            p, slope = best.p, float(g @ best.p)
+            log.note(slope=slope, predicted=best.q - self.damping / 2 * length(p) ** 2)
+            if not _hidden(path, estimate, w):
+                self._adapt((last - estimate.sample_loss) / path.kept[-1].q)
+            tracked = estimate.loss if estimate.exact else estimate.sample_loss
+            gamma, tracked = (
+                armijo(tracked_at, tracked, slope, c=0.01, shrink=0.8, max_trials=20)
+                if slope < 0
+                else (0.0, tracked)
+            )
+        log.note(gamma=gamma, trials=trials, new_tracked_loss=tracked)
+        if gamma == 1:
+            log.note(new_loss=loss - float(shift @ p))
+        return p, gamma
+
+    def _adapt(self, rho):
+        """Change λ by the reduction ratio ρ, which is not finite where the loss is not."""
+        if not math.isfinite(rho) or rho < self.LOW:
+            self.damping *= self.GROW
+        elif rho > self.HIGH:
+            self.damping *= self.SHRINK
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """p (P,) and q(p)."""
+
+    p: Any
+    q: float
+
+
+@dataclass
+class Path:
+    """What `minimize_quadratic` went through.
+
+    Attributes
+    ----------
+    kept : list of Iterate
+        The iterates ⌈1.3ʲ⌉ and the last one; empty if there was none.
+    products : int
+        Products with B.
+    residual_norm : float
+        ‖g + Bp‖ of the last one.
+    status : Status
+        Why it ended.
+    """
+
+    kept: list
+    products: int
+    residual_norm: float
+    status: Status
+
+
+def minimize_quadratic(B, g, start, preconditioner, tolerance, max_iterations):
+    """Minimize q(p) = g·p + ½ pᵀBp by preconditioned conjugate gradients, and show the path.
+
+    Unlike `truncated_cg` it keeps iterates, starts where it is told, and ends where q decreases by
+    less than kε of itself in k = max(10, i/10) iterations.
+
+    Parameters
+    ----------
+    B : object with ``B @ p``
+        Symmetric; the path ends where pᵀBp ≤ 0.
+    g : array (P,)
+    start : array (P,) or None
+        Left out where q is not negative there; then, and for None, the path starts at 0.
+    preconditioner : object with ``M @ r``, or None
+    tolerance : float
+        ε.
+    max_iterations : int
+
+    Returns
+    -------
+    Path
+
+    References
+    ----------
+    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, sections 4.4 and 4.6.
+    """
+    precondition = (lambda r: r) if preconditioner is None else preconditioner.__matmul__
+    p, r, values, products = np.zeros_like(g), -g, [0.0], 0
+    if start is not None:
+        residual, products = -g - (B @ start), 1
+        value = float(start @ (g - residual)) / 2
+        if value < 0:
+            p, r, values = start, residual, [value]
+    d = precondition(r)
+    rz, bound = float(r @ d), float(np.finfo(g.dtype).eps) * length(g)
+    kept, status = [], Status.MAX_ITERATIONS
+    for i in range(1, max_iterations + 1):
+        q, products = B @ d, products + 1
+        kappa = float(d @ q)
+        if not math.isfinite(kappa):
+            status = Status.NON_FINITE
+            break
+        if kappa <= 0:
+            status = Status.NEGATIVE_CURVATURE
+            break
+        alpha = rz / kappa
+        p, r = p + alpha * d, r - alpha * q
+        values.append(float(p @ (g - r)) / 2)
+        if i in KEPT:
+            kept.append(Iterate(p, values[-1]))
+        k = max(10, math.ceil(i / 10))
+        slow = i > k and values[i] < 0 and values[i] - values[i - k] > k * tolerance * values[i]
+        if slow or length(r) <= bound:
+            status = Status.CONVERGED
+            break
+        z = precondition(r)
+        previous, rz = rz, float(r @ z)
+        d = z + (rz / previous) * d
+    if len(values) > 1 and (not kept or kept[-1].p is not p):
+        kept.append(Iterate(p, values[-1]))
+    return Path(kept, products, length(r), status)
+
+
+def backtrack(loss_at, kept, loss):
+    """Return the iterate from whose predecessor on the loss increases, and its loss.
+
+    `loss` is that of the last one; one that is not finite is left behind.
+    """
+    best = kept[-1]
+    for earlier in reversed(kept[:-1]):
+        new_loss = loss_at(earlier.p)
+        if math.isfinite(loss) and not new_loss < loss:
+            break
+        best, loss = earlier, new_loss
+    return best, loss
+
+
+def _hidden(path, estimate, w):
+    """Return whether the predicted decrease is lost in the rounding of the loss."""
+    return -path.kept[-1].q <= 10 * float(np.finfo(w.dtype).eps) * abs(estimate.sample_loss)
+
+
+def _too_small(path, estimate, w):
+    """Return why no step size decreases the loss."""
+    if _hidden(path, estimate, w):
+        return "converged: the predicted decrease is lost in the rounding of the loss"
+    return "no step size decreases the tracked loss"
