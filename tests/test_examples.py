@@ -1,6 +1,8 @@
 """The examples run, write what they say, and hold the accuracy they show."""
 
 import importlib.util
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +86,45 @@ def test_train_lenet_lists_its_options():
     )
     for option in ("optimizer", "epochs", "batch-size", "activation", "seed", "dtype", "out"):
         assert f"--{option}" in run.stdout
+
+
+def run_example(name, out, *options):
+    """Return what the finished script printed."""
+    command = [sys.executable, EXAMPLES / f"{name}.py", "--out", out, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def table_of(printed):
+    """Return the numbers of the lines that begin with an epoch."""
+    lines = [line.split() for line in printed.splitlines()]
+    return [[float(cell) for cell in line] for line in lines if line and line[0].isdigit()]
+
+
+def test_partition_newton_trains_beside_adam_and_draws_the_interactions(tmp_path):
+    printed = run_example("partition_newton", tmp_path, "--epochs", "2", "--partition", "layer")
+    start, _, end = table_of(printed)
+    assert start[3] == start[7] > 2
+    assert end[3] < 0.4  # PartitionNewton
+    assert end[7] < 0.4  # Adam
+    assert (tmp_path / "partition_newton.png").read_bytes().startswith(b"\x89PNG")
+    log = json.loads((tmp_path / "history.json").read_text("utf-8"))
+    assert log["settings"]["partition"] == "layer"
+    steps = log["history"]["PartitionNewton"]["steps"]
+    # Three steps of warm-up, then a summary of three groups every ten steps.
+    costs = [step["counts"]["taylor"] for step in steps]
+    assert [k for k, cost in enumerate(costs) if cost] == [0, 1, 2, 3, 13, 23]
+    assert set(costs) == {0, 16 * 3 * 100}
+
+
+def test_exact_second_order_shows_spectra_and_flatness(tmp_path):
+    printed = run_example("exact_second_order", tmp_path, "--epochs", "1")
+    start, end = table_of(printed.partition("before the training")[0])
+    for column in (3, 7, 11, 15):  # by layers, jointly, Gauss-Newton, Adam
+        assert end[column] < 0.5 < 2 < start[column]
+    extremes = re.findall(r"training \(by layers\): .*samples: (-[\d.]+), ([\d.]+)", printed)
+    (before_least, before_largest), (least, largest) = np.array(extremes, float)
+    assert before_least < 5 * least < 0
+    assert before_largest > 2 * largest > 0
+    flatness = printed[printed.index("mean trace") :].splitlines()[2:6]
+    assert [line.split()[0] for line in flatness] == ["0.2", "0.4", "1", "4"]
+    assert (tmp_path / "exact_second_order.png").read_bytes().startswith(b"\x89PNG")
