@@ -15,6 +15,7 @@ from mcx_optim.errors import NonFiniteError
 from mcx_optim.history import History
 from mcx_optim.probe import check_point, probe
 from mcx_optim.recovery import Recovery
+from mcx_optim.state import entries, nested
 from mcx_optim.step_info import StepInfo, StepLog
 
 MAX_FAILURES = 10
@@ -308,11 +309,8 @@ def _check_step(optimizer, before, w):
 
 
 def _save(path, settings, parts, run):
-    arrays = {
-        f"{name}.{key}": np.asarray(value)
-        for name, part in parts.items()
-        for key, value in part.state_dict().items()
-    }
+    state = nested(**{name: part.state_dict() for name, part in parts.items()})
+    arrays = {name: np.asarray(value) for name, value in state.items()}
     document = {
         "settings": settings,
         "rng": run.rng.bit_generator.state,
@@ -333,10 +331,7 @@ def _load(path, settings, parts):
                 f"that wrote it, got {value!r}; resume with the same settings"
             )
     for name, part in parts.items():
-        prefix = f"{name}."
-        part.load_state_dict(
-            {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
-        )
+        part.load_state_dict(entries(arrays, name))
     rng = np.random.default_rng()
     rng.bit_generator.state = document["rng"]
     return _Run(

@@ -11,6 +11,7 @@ from mcx_optim.damping import Damped
 from mcx_optim.gradients import estimator
 from mcx_optim.krylov import Status, length
 from mcx_optim.newton_krylov import CURVATURES
+from mcx_optim.state import entries, nested
 from mcx_optim.step_info import StepLog
 
 SPACING = 1.3  # between the iterates that are kept
@@ -149,8 +150,7 @@ class HessianFree:
         state = {"damping": self.damping, "steps": self._steps}
         if self._last is not None:
             state["last"] = self._last
-        for name, part in self._parts().items():
-            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        state |= nested(**{name: part.state_dict() for name, part in self._parts().items()})
         return state
 
     def load_state_dict(self, state):
@@ -158,10 +158,7 @@ class HessianFree:
         self.damping, self._steps = float(state["damping"]), int(state["steps"])
         self._last = state.get("last")
         for name, part in self._parts().items():
-            prefix = f"{name}."
-            part.load_state_dict(
-                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-            )
+            part.load_state_dict(entries(state, name))
 
     def _parts(self):
         """Return the parts that have a state of their own."""

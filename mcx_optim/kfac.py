@@ -7,6 +7,7 @@ import numpy as np
 
 from mcx_optim.first_order import FirstOrder, expect_fractions
 from mcx_optim.kronecker import Inverse, Kronecker
+from mcx_optim.state import entries, nested
 
 
 class KFAC(FirstOrder):
@@ -134,9 +135,9 @@ class KFAC(FirstOrder):
     def state_dict(self):
         """Return the step count, the velocity, the factors and the inverse in use."""
         state = super().state_dict()
-        for name, part in (("kronecker", self._kronecker), ("inverse", self._inverse)):
-            if part is not None and self._t:
-                state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        if self._t:
+            parts = {"kronecker": self._kronecker, "inverse": self._inverse}
+            state |= nested(**{name: each.state_dict() for name, each in parts.items()})
         return state
 
     def load_state_dict(self, state):
@@ -144,14 +145,9 @@ class KFAC(FirstOrder):
         super().load_state_dict(state)
         self._kronecker, self._inverse = Kronecker(self.decay, self.most), None
         if self._t:
-            self._kronecker.load_state_dict(_part(state, "kronecker."))
-            self._inverse = Inverse.from_state(_part(state, "inverse."))
+            self._kronecker.load_state_dict(entries(state, "kronecker"))
+            self._inverse = Inverse.from_state(entries(state, "inverse"))
 
     def _due(self, period):
         """Return whether this step is a multiple of the period or a power of 2."""
         return self._t % period == 0 or self._t.bit_count() == 1
-
-
-def _part(state, prefix):
-    """Return the entries of a state whose names have a prefix, without it."""
-    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

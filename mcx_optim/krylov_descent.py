@@ -9,6 +9,7 @@ from mcx_optim.gradients import estimator
 from mcx_optim.krylov import length
 from mcx_optim.lanczos import lanczos
 from mcx_optim.newton_krylov import CURVATURES
+from mcx_optim.state import entries, nested
 from mcx_optim.step_info import StepLog
 
 FLOOR = 1e-4  # least curvature of the subspace, in that of the largest
@@ -136,14 +137,12 @@ class KrylovSubspaceDescent:
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
         state = {"steps": self._steps} | ({} if self._last is None else {"last": self._last})
-        return state | {f"rhs.{key}": value for key, value in self.rhs.state_dict().items()}
+        return state | nested(rhs=self.rhs.state_dict())
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
         self._steps, self._last = int(state["steps"]), state.get("last")
-        self.rhs.load_state_dict(
-            {key.removeprefix("rhs."): state[key] for key in state if key.startswith("rhs.")}
-        )
+        self.rhs.load_state_dict(entries(state, "rhs"))
 
     def _subspace(self, A, g):
         """Return the basis as rows, VᵀAV, and what the log says of it."""

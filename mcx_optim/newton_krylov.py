@@ -13,6 +13,7 @@ from mcx_optim.gradients import GrowingSample, estimator
 from mcx_optim.hessian import Hessian
 from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import Status, length
+from mcx_optim.state import entries, nested
 from mcx_optim.step_info import StepLog
 from mcx_optim.step_size import LINE_SEARCHES, step_size
 
@@ -210,8 +211,7 @@ class NewtonKrylov:
         if self._own is not None:
             vectors |= {"returned": self._own[0], "iterate": self._own[1]}
         state |= {name: value for name, value in vectors.items() if value is not None}
-        for name, part in self._parts().items():
-            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        state |= nested(**{name: part.state_dict() for name, part in self._parts().items()})
         return state
 
     def load_state_dict(self, state):
@@ -226,10 +226,7 @@ class NewtonKrylov:
         self._last, self._velocity = state.get("last"), state.get("velocity")
         self._own = (state["returned"], state["iterate"]) if "iterate" in state else None
         for name, part in self._parts().items():
-            prefix = f"{name}."
-            part.load_state_dict(
-                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-            )
+            part.load_state_dict(entries(state, name))
 
     def _parts(self):
         """Return the parts that have a state of their own."""

@@ -10,6 +10,7 @@ from mcx_optim.errors import NonFiniteError
 from mcx_optim.krylov import length
 from mcx_optim.partition import Partition
 from mcx_optim.probe import describe
+from mcx_optim.state import entries, nested
 from mcx_optim.step_info import StepLog
 from mcx_optim.summary import Summary
 from mcx_optim.uniform_average import UniformAverage
@@ -218,8 +219,7 @@ class PartitionNewton:
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
         state = {"steps": self._steps, "direction": self._direction, "rates": self.rates}
-        for name, part in self._parts().items():
-            state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        state |= nested(**{name: part.state_dict() for name, part in self._parts().items()})
         return {name: value for name, value in state.items() if value is not None}
 
     def load_state_dict(self, state):
@@ -227,10 +227,7 @@ class PartitionNewton:
         self._steps = int(state["steps"])
         self._direction, self.rates = state.get("direction"), state.get("rates")
         for name, part in self._parts().items():
-            prefix = f"{name}."
-            part.load_state_dict(
-                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-            )
+            part.load_state_dict(entries(state, name))
 
     def _parts(self):
         """Return the parts that have a state of their own."""

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from mcx_optim.errors import NonFiniteError
+from mcx_optim.state import entries, nested
 
 OUTCOMES = {"raise": None, "skip": "skipped", "roll_back": "rolled back"}
 """The policies, and the outcome of a step that failed under each."""
@@ -98,16 +99,10 @@ class Recovery:
         """Return the kept state as a flat dict; empty under "raise"."""
         if self.policy == "raise":
             return {}
-        state = {f"optimizer.{name}": value for name, value in self._state.items()}
-        return {"restored": self._restored, "w": self._w} | state
+        return {"restored": self._restored, "w": self._w} | nested(optimizer=self._state)
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned, under whatever policy; do nothing if it was empty."""
         if state:
-            prefix = "optimizer."
             self._restored, self._w = int(state["restored"]), state["w"]
-            self._state = {
-                name.removeprefix(prefix): value
-                for name, value in state.items()
-                if name.startswith(prefix)
-            }
+            self._state = entries(state, "optimizer")
