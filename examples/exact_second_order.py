@@ -23,7 +23,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from report import accuracy, draw_losses, format_table, progress, write_files
+from report import accuracy, draw_losses, format_table, positive, progress, write_files
 
 from mcx_nn import Supervised, he_normal, load_digits, load_mnist, mlp, softmax_cross_entropy
 from mcx_optim import Adam, ExactStochasticNewton, Objective, fit, spectrum, trace
@@ -135,7 +135,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problem", choices=[*LOADERS], default="digits")
-    parser.add_argument("--epochs", type=int, help=f"passes over the data; default {EPOCHS}")
+    parser.add_argument("--epochs", type=positive, help="passes over the data; default: 20 or 2")
     parser.add_argument("--seed", type=int, default=0, help="of the start and of the shuffling")
     parser.add_argument("--out", type=Path, default=Path("out/exact_second_order"))
     return parser.parse_args(argv)

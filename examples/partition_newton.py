@@ -27,7 +27,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from report import accuracy, draw_losses, format_table, progress, write_files
+from report import accuracy, draw_losses, format_table, positive, progress, write_files
 
 from mcx_nn import (
     Supervised,
@@ -147,7 +147,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     words = ["single", "tensor", "layer", "output"]
     parser.add_argument("--problem", choices=[*PROBLEMS], default="digits")
     parser.add_argument("--partition", choices=words, default="tensor")
-    parser.add_argument("--epochs", type=int, help="passes over the data; default: see the source")
+    parser.add_argument(
+        "--epochs", type=positive, help="passes over the data; default: see the source"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the start and of the batches")
     parser.add_argument("--out", type=Path, default=Path("out/partition_newton"))
     return parser.parse_args(argv)

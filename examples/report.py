@@ -1,12 +1,21 @@
 """What the training examples show: a progress bar, a table by epochs, curves, and a log file."""
 
 import json
+from argparse import ArgumentTypeError
+from itertools import cycle
 from pathlib import Path
 
 from mcx_optim import History, ProgressBar
 
 HEADER = f"{'seconds':>9}{'gradients':>11}{'train loss':>12}{'test acc.':>11}"
 ROW = "{seconds:9.1f}{gradient_equivalents:11.1f}{train_loss:12.5f}{test_accuracy:11.4f}"
+
+
+def positive(text: str) -> int:
+    """Return the number of an option that is at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"expected an integer of at least 1, got {text}")
+    return int(text)
 
 
 def progress(name: str):
@@ -51,7 +60,7 @@ def format_table(histories: dict[str, History]) -> str:
 def draw_losses(panels, histories: dict[str, History]) -> None:
     """Draw the training loss against epochs and against seconds, in two Axes."""
     for axes, quantity in zip(panels, ("epoch", "seconds"), strict=True):
-        for (name, history), marker in zip(histories.items(), "os^v", strict=False):
+        for (name, history), marker in zip(histories.items(), cycle("os^v"), strict=False):
             x, y = history.column(quantity), history.column("train_loss")
             axes.semilogy(x, y, marker=marker, markersize=4, label=name)
         axes.set_xlabel("epochs" if quantity == "epoch" else "seconds of training")
