@@ -3,7 +3,7 @@
 import numpy as np
 
 from mcx_optim.first_order import FirstOrder
-from mcx_optim.schedules import expect_positive
+from mcx_optim.settings import positive
 
 
 class AdaGrad(FirstOrder):
@@ -43,8 +43,7 @@ class AdaGrad(FirstOrder):
 
     def __init__(self, lr=0.01, epsilon: float = 1e-10):
         super().__init__(lr)
-        expect_positive("epsilon", epsilon)
-        self.epsilon = float(epsilon)
+        self.epsilon = positive("epsilon", epsilon)
 
     def _delta(self, rate, w, g):
         self._squares = self._squares + g**2

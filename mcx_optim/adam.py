@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mcx_optim.first_order import FirstOrder, expect_fractions
-from mcx_optim.schedules import expect_positive
+from mcx_optim.first_order import FirstOrder
+from mcx_optim.settings import fraction, positive
 
 
 class Adam(FirstOrder):
@@ -45,11 +45,9 @@ class Adam(FirstOrder):
 
     def __init__(self, lr=0.001, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
         super().__init__(lr)
-        expect_fractions(beta1=beta1, beta2=beta2)
-        expect_positive("epsilon", epsilon)
-        self.beta1 = float(beta1)
-        self.beta2 = float(beta2)
-        self.epsilon = float(epsilon)
+        self.beta1 = fraction("beta1", beta1)
+        self.beta2 = fraction("beta2", beta2)
+        self.epsilon = positive("epsilon", epsilon)
 
     def _delta(self, rate, w, g):
         self._m = m = self.beta1 * self._m + (1 - self.beta1) * g

@@ -1,8 +1,7 @@
 """Adam with decoupled weight decay."""
 
-import math
-
 from mcx_optim.adam import Adam
+from mcx_optim.settings import at_least
 
 
 class AdamW(Adam):
@@ -54,9 +53,7 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ):
         super().__init__(lr, beta1, beta2, epsilon)
-        if not 0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay: expected a number of at least 0, got {weight_decay}")
-        self.weight_decay = float(weight_decay)
+        self.weight_decay = at_least("weight_decay", weight_decay, 0)
 
     def _delta(self, rate, w, g):
         return super()._delta(rate, w, g) - rate * self.weight_decay * w

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.settings import at_least, integer, word
 
 FLAT_RATIO = 1e-8
 LEAST_CURVATURE = 0.01
@@ -52,6 +53,11 @@ def truncated_cg(
     KrylovResult
         x, xᵀAx, ‖r‖, the number of products and why the loop ended.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
     References
     ----------
     Steihaug, "The conjugate gradient method and trust regions in large scale optimization",
@@ -68,6 +74,9 @@ def truncated_cg(
     >>> bool(np.allclose(A @ result.x, [1.0, 2.0]))
     True
     """
+    tolerance = at_least("truncated_cg: tolerance", tolerance, 0)
+    max_iterations = integer("truncated_cg: max_iterations", max_iterations, 1)
+    negative = word("truncated_cg: negative", negative, ("stop", "follow", "ignore"))
     # In units of a power of two near ‖b‖, squares stay in range, and no digit changes.
     size = length(b)
     unit = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
-from mcx_optim.scaled import Scaled, check_settings
+from mcx_optim.scaled import Scaled
+from mcx_optim.settings import at_least, integer
 
 
 def cgls(
@@ -57,7 +58,9 @@ def cgls(
     >>> result.x, result.residual_norm, result.status.name
     (array([3., 0.]), 4.0, 'CONVERGED')
     """
-    check_settings("cgls", damping, max_iterations, least=2)
+    damping = at_least("cgls: damping", damping, 0)
+    tolerance = at_least("cgls: tolerance", tolerance, 0)
+    max_iterations = integer("cgls: max_iterations", max_iterations, 2)
     system = Scaled(A, b)
     mu = damping / system.unit**2
     x, r, s = np.zeros_like(b), system.b, system.image

@@ -6,7 +6,8 @@ import numpy as np
 
 from mcx_optim.damping import Damped
 from mcx_optim.krylov import KrylovResult, Status, length
-from mcx_optim.scaled import HIDDEN, Scaled, bounds, check_settings
+from mcx_optim.scaled import HIDDEN, Scaled, bounds
+from mcx_optim.settings import at_least, integer
 
 BREAKDOWN = 10.0  # |r·Ar| in eps ‖r‖‖Ar‖, below which it counts as zero
 
@@ -62,7 +63,9 @@ def conjugate_residual(
     >>> conjugate_residual(np.diag([1.0, -1.0]), np.ones(2)).status.name
     'NEGATIVE_CURVATURE'
     """
-    check_settings("conjugate_residual", damping, max_iterations)
+    damping = at_least("conjugate_residual: damping", damping, 0)
+    tolerance = at_least("conjugate_residual: tolerance", tolerance, 0)
+    max_iterations = integer("conjugate_residual: max_iterations", max_iterations, 1)
     system = Scaled(Damped(A, damping) if damping else A, b)
     eps, flat, bound = bounds(b, tolerance)
     x, r, w = np.zeros_like(b), system.b, system.image

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from mcx_optim.krylov import length
+from mcx_optim.settings import number
 
 _RANGE = 1000  # exponents of 2 that are searched, within those of float64
 _LEAST = 1e-300  # τ
@@ -91,7 +92,7 @@ def minimize_cubic(H, g, D, strength: float) -> CubicStep:
     the hard case, in which g has no part in the null space of A(x_min).
 
     H counts as positive definite where C is zero if, scaled to a unit diagonal, its eigenvalues
-    there exceed 10 S eps.
+    there exceed 10 S eps. These groups come first, which keeps them out of Q and W.
 
     References
     ----------
@@ -103,7 +104,7 @@ def minimize_cubic(H, g, D, strength: float) -> CubicStep:
     - he diagonalizes D⁻¹HD⁻¹, after a Schur complement where D is 0. That loses digits where an
       entry of D is zero but for rounding; here zeros and small entries need no case of their own;
     - for g = 0 he returns 0, also where H is indefinite: here that is a hard case;
-    - a group on which the model does not depend has η = 0.
+    - a group of which g and H are zero has η = 0.
 
     Examples
     --------
@@ -113,35 +114,42 @@ def minimize_cubic(H, g, D, strength: float) -> CubicStep:
     >>> minimize_cubic(np.diag([2.0, -1.0]), np.ones(2), np.array([1.0, 0.0]), 1.0).eta is None
     True
     """
-    H, g, D = _checked(H, g, D, strength)
+    H, g, D, strength = _checked(H, g, D, strength)
     if not all(np.isfinite(part).all() for part in (H, g, D, strength)):
         return CubicStep(None, None, CubicStatus.NON_FINITE)
     C = np.cbrt(strength / 2) * D
-    live = (C > 0) | (g != 0) | H.any(axis=0)
+    live = np.flatnonzero((g != 0) | H.any(axis=0))
+    live = live[np.argsort(C[live] > 0, kind="stable")]
     found, status = _minimize(H[np.ix_(live, live)], g[live], C[live])
     if found is None:
         return CubicStep(None, None, status)
+    if not np.isfinite(found).all():
+        return CubicStep(None, None, CubicStatus.NON_FINITE)
     eta = np.zeros_like(g)
     eta[live] = found
     return CubicStep(eta, length(D * eta), status)
 
 
 def _checked(H, g, D, strength):
-    """Return the symmetric part of H, g and D as arrays of float64."""
+    """Return the symmetric part of H, g and D as arrays of float64, and the strength."""
     H, g, D = (np.asarray(part, np.float64) for part in (H, g, D))
     size = g.size
+    if not size:
+        raise ValueError("g: expected at least one group, got none")
     for name, part, shape in (("H", H, (size, size)), ("g", g, (size,)), ("D", D, (size,))):
         if part.shape != shape:
             raise ValueError(f"{name}: expected shape {shape}, as g has {size}, got {part.shape}")
     if (D < 0).any():
         raise ValueError("D: expected no negative number; np.cbrt(np.abs(third)) has none")
-    if strength < 0:
-        raise ValueError(f"strength: expected a number of at least 0, got {strength}")
-    return H / 2 + H.T / 2, g, D
+    strength = number("strength", strength, "a number of at least 0", lambda x: not x < 0)
+    return H / 2 + H.T / 2, g, D, strength
 
 
 def _minimize(H, g, C):
-    """Return the minimizer of -gᵀη + ½ ηᵀHη + ⅓ ‖Cη‖³, None if there is none, and the status."""
+    """Return the minimizer of -gᵀη + ½ ηᵀHη + ⅓ ‖Cη‖³, None if there is none, and the status.
+
+    Groups where C is zero come first.
+    """
     flat = C == 0
     factor = _factor(H[np.ix_(flat, flat)], C[flat], 1.0)
     noise = 10 * g.size * np.finfo(np.float64).eps
@@ -154,6 +162,9 @@ def _minimize(H, g, C):
     def fits(exponent):
         """Return whether A(σ²) is positive definite and ρ at it not above σ²."""
         sigma = 2.0**exponent
+        with np.errstate(over="ignore"):
+            if np.isinf(sigma * C).any():
+                return True
         factor = _factor(H, C, sigma)
         if factor is None:
             return False
@@ -164,6 +175,9 @@ def _minimize(H, g, C):
     place = bisect_left(exponents, True, key=fits)
     if place == len(exponents):
         return None, CubicStatus.UNBOUNDED
+    if place == 0:  # ρ is zero
+        e, _, L = _factor(H, C, 2.0**-_RANGE)
+        return _solve(L, g / e) / e, CubicStatus.MINIMIZED
     return _near(2.0 ** (exponents[place] + 1), H, g, C)
 
 
@@ -195,7 +209,9 @@ def _near(sigma, H, g, C):
     """Return the minimizer and the status, where ρ is in [s/16, s/4] with s = σ²."""
     e, n, L = _factor(H, C, sigma)
     Y = np.linalg.solve(L, np.diag(n))
-    omega, Q = np.linalg.eigh(Y @ Y.T)
+    flat = np.count_nonzero(C == 0)  # so many rows of Y are zero
+    omega, Q = np.zeros_like(g), np.identity(g.size)
+    omega[flat:], Q[flat:, flat:] = np.linalg.eigh(Y[flat:] @ Y[flat:].T)
     G = Y.T @ Q  # G ζ = Cη/s for η = σ³ E⁻¹ L⁻ᵀ Q ζ
     beta = Q.T @ np.linalg.solve(L, g / e) / sigma / sigma / sigma
     top = max(float(omega[-1]), 1.0)

@@ -3,13 +3,14 @@
 import math
 
 from mcx_optim.krylov import length
+from mcx_optim.settings import at_least
 
 
 class Damped:
     """A + λ I for a curvature operator A, and λ ≥ 0."""
 
     def __init__(self, A, damping: float):
-        self.A, self.damping = A, damping
+        self.A, self.damping = A, float(damping)
 
     def __matmul__(self, p):
         """Return A p + λ p for one direction p (P,)."""
@@ -42,9 +43,7 @@ class LevenbergMarquardt:
     GROW, SHRINK, SMALL, LEAST = 1.3, 1.15, 0.05, 1e-5
 
     def __init__(self, start: float):
-        if not start >= 0:
-            raise ValueError(f"damping: expected a number of at least 0, got {start}")
-        self.start = start
+        self.start = at_least("damping", start, 0)
         self.value = 0.0
         self._first = None
 

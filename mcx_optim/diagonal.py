@@ -3,6 +3,7 @@
 import numpy as np
 
 from mcx_optim.kronecker import blocks_of
+from mcx_optim.settings import at_least, fraction
 
 
 class Diagonal:
@@ -12,7 +13,9 @@ class Diagonal:
     estimate of the diagonal of the Gauss-Newton matrix. For a weight with the inputs A (T, K) and
     the slopes E (T, O) of its layer it is (A²)ᵀE², squares elementwise; of all other parameters it
     is the square of the drawn gradient of the batch. What a regularizer adds to the diagonal is
-    added.
+    added. Where D + λ is zero, or rounding beside the mean of D, the mean of D stands for it: what
+    a batch shows no curvature of, such as a weight of a constant zero pixel, may still have a
+    gradient over all data.
 
     Parameters
     ----------
@@ -43,9 +46,7 @@ class Diagonal:
     """
 
     def __init__(self, exponent: float = 0.75):
-        if not 0 < exponent <= 1:
-            raise ValueError(f"exponent: expected a number in (0, 1], got {exponent}")
-        self.exponent = exponent
+        self.exponent = fraction("exponent", exponent, "(]")
         self.diagonal = None  # D (P,) of the last update
 
     def update(self, objective, w, batch, rng):
@@ -66,8 +67,12 @@ class Diagonal:
             self.diagonal[place] = squares + ridge
 
     def damped(self, damping: float) -> "Reciprocal":
-        """Return M⁻¹ for λ = damping > 0, as an object with ``@ r``."""
-        return Reciprocal((self.diagonal + damping) ** self.exponent)
+        """Return M⁻¹ for λ = damping, at least 0, as an object with ``@ r``."""
+        shifted = self.diagonal + at_least("damping", damping, 0)
+        mean = float(np.mean(self.diagonal))
+        unseen = shifted <= float(np.finfo(shifted.dtype).eps) * mean
+        shifted[unseen] = mean or 1.0
+        return Reciprocal(shifted**self.exponent)
 
     def state_dict(self):
         """Return nothing: every step sees a batch first."""

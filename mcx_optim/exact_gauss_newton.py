@@ -1,10 +1,9 @@
 """The Gauss-Newton direction of a batch, exactly, by a system with an equation for every output."""
 
-import math
-
 import numpy as np
 
 from mcx_optim.sample_layers import backpropagate, matrices_of, times, vector_of
+from mcx_optim.settings import at_least, positive
 
 
 def gauss_newton_direction(network, damping, w=None, ridge=0.0):
@@ -58,12 +57,10 @@ def gauss_newton_direction(network, damping, w=None, ridge=0.0):
     >>> gauss_newton_direction(problem.piecewise_linear(np.zeros(2), batch), 1e-9).round(6)
     array([2., 3.])
     """
-    if not ridge >= 0:
-        raise ValueError(f"ridge: expected a number of at least 0, got {ridge}")
+    ridge = at_least("ridge", ridge, 0)
+    damping = at_least("damping", damping, 0) if ridge else positive("damping", damping)
     if ridge and w is None:
         raise ValueError("w: expected the point of the network, as ridge is not 0, got None")
-    if not (0 <= damping < math.inf and damping + ridge > 0):
-        raise ValueError(f"damping: expected a positive number, got {damping}")
     layers, slope, curvature = backpropagate(network)
     shrink = ridge / (damping + ridge)
     damping = (damping + ridge) * len(slope)

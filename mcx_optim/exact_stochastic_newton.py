@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from mcx_optim.errors import NonFiniteError
 from mcx_optim.exact_gauss_newton import gauss_newton_direction
-from mcx_optim.first_order import expect_fractions
 from mcx_optim.krylov import length
 from mcx_optim.sample_hessian import sample_hessians
-from mcx_optim.schedules import expect_learning_rate, learning_rate
+from mcx_optim.schedules import learning_rate, rate_or_schedule
+from mcx_optim.settings import fraction, word
 from mcx_optim.spectral_adjustment import SpectralAdjustment
+from mcx_optim.state import expect_alike
 from mcx_optim.step_info import StepLog
 
 MODES = ("layer", "joint", "gauss_newton")
@@ -96,12 +98,9 @@ class ExactStochasticNewton:
         power: float = 1.0,
         momentum: float = 0.0,
     ):
-        if mode not in MODES:
-            expected = ", ".join(map(repr, MODES))
-            raise ValueError(f"mode: expected one of {expected}, got {mode!r}")
-        expect_learning_rate(lr)
-        expect_fractions(momentum=momentum)
-        self.mode, self.lr, self.momentum = mode, lr, float(momentum)
+        self.mode = word("mode", mode, MODES)
+        self.lr = rate_or_schedule(lr)
+        self.momentum = fraction("momentum", momentum)
         self.adjustment = SpectralAdjustment(damping, floor, power)
         self._t = 0
         self._velocity = None
@@ -112,14 +111,15 @@ class ExactStochasticNewton:
         Raises
         ------
         ValueError
-            If the network is not piecewise linear, with the layer that is not, or if the L2 term
-            does not count all parameters alike.
+            If the network is not piecewise linear, with the layer that is not, if the L2 term does
+            not count all parameters alike, or w is not like that of the steps before.
         NonFiniteError
-            If the loss or the gradient at w is not finite.
+            If the loss, the gradient or the step is not finite.
         """
         log = StepLog(objective)
         rate, ridge = learning_rate(self.lr, self._t), _one_number(objective.ridge)
         loss, g = objective.value_and_grad(w, batch)
+        expect_alike(self, w, self._velocity)
         network = objective.piecewise_linear(w, batch)
         delta = self._direction(network, w, ridge)
         slope, damping = float(g @ delta), self.adjustment.damping
@@ -145,9 +145,19 @@ class ExactStochasticNewton:
 
     def _direction(self, network, w, ridge):
         """Return Δ."""
-        if self.mode == "gauss_newton":
-            return gauss_newton_direction(network, self.adjustment.damping, w, ridge)
-        return sample_hessians(network).direction(self.adjustment, self.mode, w, ridge)
+        try:
+            if self.mode == "gauss_newton":
+                delta = gauss_newton_direction(network, self.adjustment.damping, w, ridge)
+            else:
+                delta = sample_hessians(network).direction(self.adjustment, self.mode, w, ridge)
+        except np.linalg.LinAlgError:  # of matrices that are not finite
+            delta = None
+        if delta is None or not np.isfinite(delta).all():
+            raise NonFiniteError(
+                f"the step of mode {self.mode!r} is not finite, though the loss is: the curvature "
+                "overflows; scale the inputs or w, or use float64"
+            )
+        return delta
 
 
 def _one_number(ridge):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mcx_optim.krylov import length
-from mcx_optim.schedules import expect_learning_rate, learning_rate
+from mcx_optim.schedules import learning_rate, rate_or_schedule
+from mcx_optim.state import expect_alike
 from mcx_optim.step_info import StepLog
 
 
@@ -46,8 +47,7 @@ class FirstOrder:
     RUNNING = ()
 
     def __init__(self, lr):
-        expect_learning_rate(lr)
-        self.lr = lr
+        self.lr = rate_or_schedule(lr)
         self._t = 0
         for name in self.RUNNING:
             setattr(self, f"_{name}", None)
@@ -93,19 +93,6 @@ class FirstOrder:
         """Make the running vectors zero before the first step, and check them before others."""
         for name in self.RUNNING:
             vector = getattr(self, f"_{name}")
+            expect_alike(self, w, vector)
             if vector is None:
                 setattr(self, f"_{name}", np.zeros_like(w))
-            elif vector.shape != w.shape or vector.dtype != w.dtype:
-                raise ValueError(
-                    f"w: expected shape {vector.shape} and dtype {vector.dtype} as in the steps "
-                    f"before, got {w.shape} and {w.dtype}; use a new {type(self).__name__} for "
-                    "another w"
-                )
-
-
-def expect_fractions(**settings):
-    """Raise ValueError unless all settings, by name, are numbers in [0, 1)."""
-    if not all(0 <= value < 1 for value in settings.values()):
-        numbers = "a number" if len(settings) == 1 else "numbers"
-        values = ", ".join(map(str, settings.values()))
-        raise ValueError(f"{', '.join(settings)}: expected {numbers} in [0, 1), got {values}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcx_optim.krylov import length
+from mcx_optim.settings import at_least, fraction, integer, positive
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class GrowingSample:
     Raises
     ------
     ValueError
-        If `first` is less than 1, `growth` less than 1 or `theta` not positive.
+        If a parameter is out of range.
 
     References
     ----------
@@ -113,13 +114,11 @@ class GrowingSample:
         most: int | None = None,
         seed: int = 0,
     ):
-        if first < 1:
-            raise ValueError(f"first: expected at least 1 sample, got {first}")
-        if growth < 1:
-            raise ValueError(f"growth: expected a factor of at least 1, got {growth}")
-        if theta is not None and not theta > 0:
-            raise ValueError(f"theta: expected a positive number, got {theta}")
-        self.first, self.growth, self.theta, self.most, self.seed = first, growth, theta, most, seed
+        self.first = integer("first", first, 1)
+        self.growth = at_least("growth", growth, 1)
+        self.theta = None if theta is None else positive("theta", theta)
+        self.most = None if most is None else integer("most", most, 1)
+        self.seed = integer("seed", seed, 0)
         self._size = float(first)
         self._pass = self._place = 0
         self._permutation = None
@@ -199,9 +198,7 @@ class VarianceReduced:
     """
 
     def __init__(self, period: int = 20):
-        if period < 1:
-            raise ValueError(f"period: expected at least 1 step, got {period}")
-        self.period = period
+        self.period = integer("period", period, 1)
         self._steps = 0
         self._snapshot = self._gradient = None
 
@@ -244,9 +241,7 @@ class MovingAverage:
     """
 
     def __init__(self, decay: float = 0.9):
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
-        self.decay = decay
+        self.decay = fraction("decay", decay)
         self._steps = 0
         self._mean = None
 
@@ -281,7 +276,7 @@ def estimator(rhs):
         If it is neither.
     """
     if isinstance(rhs, type) or not hasattr(rhs, "state_dict"):
-        if rhs not in NAMED:
+        if not isinstance(rhs, str) or rhs not in NAMED:
             expected = " or ".join(map(repr, NAMED))
             raise ValueError(f"rhs: expected {expected} or an estimator, got {rhs!r}")
         return NAMED[rhs]()

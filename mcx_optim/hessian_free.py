@@ -11,7 +11,8 @@ from mcx_optim.damping import Damped
 from mcx_optim.gradients import estimator
 from mcx_optim.krylov import Status, length
 from mcx_optim.newton_krylov import CURVATURES
-from mcx_optim.state import entries, nested
+from mcx_optim.settings import fraction, integer, positive, word
+from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
 
 SPACING = 1.3  # between the iterates that are kept
@@ -94,20 +95,14 @@ class HessianFree:
         rhs="global",
         seed: int = 0,
     ):
-        for name, value, expected, fits in (
-            ("damping", damping, "a positive number", damping > 0),
-            ("max_cg", max_cg, "at least 1 iteration", max_cg >= 1),
-            ("tolerance", tolerance, "a number in (0, 1)", 0 < tolerance < 1),
-            ("warm_start", warm_start, "a number in [0, 1]", 0 <= warm_start <= 1),
-            ("curvature", curvature, " or ".join(map(repr, CURVATURES)), curvature in CURVATURES),
-        ):
-            if not fits:
-                raise ValueError(f"{name}: expected {expected}, got {value!r}")
-        self.damping = damping
-        self.max_cg, self.tolerance, self.warm_start = max_cg, tolerance, warm_start
-        self.preconditioner, self.curvature = preconditioner, curvature
+        self.damping = positive("damping", damping)
+        self.max_cg = integer("max_cg", max_cg, 1)
+        self.tolerance = fraction("tolerance", tolerance, "()")
+        self.warm_start = fraction("warm_start", warm_start, "[]")
+        self.preconditioner = preconditioner
+        self.curvature = word("curvature", curvature, CURVATURES)
         self.rhs = estimator(rhs)
-        self.seed = seed
+        self.seed = integer("seed", seed, 0)
         self._steps = 0
         self._last = None  # p_N of the last step
 
@@ -118,9 +113,12 @@ class HessianFree:
         ------
         NonFiniteError
             If the loss or the gradient at w is not finite.
+        ValueError
+            If w is not like that of the steps before.
         """
         log = StepLog(objective)
         A = CURVATURES[self.curvature](objective, w, batch)
+        expect_alike(self, w, self._last)
         estimate = self.rhs(objective, w, batch, A)
         log.note(
             loss=A.loss,
@@ -147,7 +145,7 @@ class HessianFree:
 
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
-        state = {"damping": self.damping, "steps": self._steps}
+        state = {"parts": made_of(self._parts()), "damping": self.damping, "steps": self._steps}
         if self._last is not None:
             state["last"] = self._last
         state |= nested(**{name: part.state_dict() for name, part in self._parts().items()})
@@ -155,6 +153,7 @@ class HessianFree:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
+        expect_made_of(self._parts(), state)
         self.damping, self._steps = float(state["damping"]), int(state["steps"])
         self._last = state.get("last")
         for name, part in self._parts().items():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.polynomial.polynomial import polyroots, polyval
 
+from mcx_optim.settings import fraction, positive
 from mcx_optim.taylor_ratio import StepSize
 
 
@@ -66,10 +67,8 @@ def jet_step(coefficients, *, eta: float, most: float = 1.0) -> StepSize:
     c = np.asarray(coefficients, np.float64)
     if c.ndim != 1 or c.size < 3:
         raise ValueError(f"coefficients: expected at least 3 (order 2), got shape {c.shape}")
-    if not 0 < eta < 1:
-        raise ValueError(f"eta: expected a number in (0, 1), got {eta}")
-    if not 0 < most < math.inf:
-        raise ValueError(f"most: expected a positive number, got {most}")
+    eta = fraction("eta", eta, "()")
+    most = positive("most", most)
     refused = StepSize(0.0, float(c[0]), math.inf, 0, accepted=False)
     if not (math.isfinite(c[0]) and c[1] < 0):
         return refused

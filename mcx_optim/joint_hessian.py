@@ -108,9 +108,20 @@ class JointHessian:
         return JointHessian([each.at(samples) for each in self.layers], self.curvature[samples])
 
     def extreme(self, count):
-        """Return the eigenvalues of the largest absolute value (B, count), by Lanczos."""
-        from scipy.sparse.linalg import LinearOperator, eigsh
+        """Return the eigenvalues of the largest absolute value (B, count), by Lanczos.
 
+        Raises
+        ------
+        ImportError
+            If SciPy is not installed.
+        """
+        try:
+            from scipy.sparse.linalg import LinearOperator, eigsh
+        except ImportError as error:
+            raise ImportError(
+                "largest: expected SciPy, whose eigsh finds these eigenvalues, got none; pip "
+                "install scipy, or leave out largest"
+            ) from error
         like = self.curvature
         start = np.random.default_rng(0).standard_normal(self.size)
 
@@ -119,6 +130,8 @@ class JointHessian:
                 image = own.product(np.asarray(x, dtype=like.dtype, like=like)[None])
                 return np.array(image[0].tolist())  # on the host
 
+            if not product(start).any():  # H is zero, of which eigsh can make no basis
+                return np.zeros(count)
             A = LinearOperator((self.size, self.size), matvec=product, dtype=np.float64)
             return np.sort(eigsh(A, count, v0=start, return_eigenvectors=False))
 

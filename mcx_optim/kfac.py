@@ -1,12 +1,12 @@
 """K-FAC."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
-from mcx_optim.first_order import FirstOrder, expect_fractions
+from mcx_optim.first_order import FirstOrder
 from mcx_optim.kronecker import Inverse, Kronecker
+from mcx_optim.settings import fraction, integer, number, positive
 from mcx_optim.state import entries, nested
 
 
@@ -95,22 +95,19 @@ class KFAC(FirstOrder):
         seed: int = 0,
     ):
         super().__init__(lr)
-        for name, value in (("damping", damping), ("kl_clip", kl_clip)):
-            if not value > 0:
-                raise ValueError(f"{name}: expected a positive number, got {value}")
-        expect_fractions(momentum=momentum)
-        for name, value in (("factor_period", factor_period), ("inverse_period", inverse_period)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name}: expected an integer of at least 1, got {value}")
-        if inverse_period % factor_period:
+        self.momentum = fraction("momentum", momentum)
+        self.damping = positive("damping", damping)
+        self.kl_clip = number("kl_clip", kl_clip, "a positive number or inf", lambda x: x > 0)
+        self.factor_period = integer("factor_period", factor_period, 1)
+        self.inverse_period = integer("inverse_period", inverse_period, 1)
+        if self.inverse_period % self.factor_period:
             raise ValueError(
                 f"inverse_period: expected a multiple of factor_period {factor_period}, got "
                 f"{inverse_period}; in between the factors to invert are the old ones"
             )
-        self.momentum, self.damping, self.kl_clip = float(momentum), float(damping), kl_clip
-        self.factor_period, self.inverse_period = factor_period, inverse_period
-        self.decay, self.most, self.seed = decay, most, seed
+        self.seed = integer("seed", seed, 0)
         self._kronecker = Kronecker(decay, most)
+        self.decay, self.most = self._kronecker.decay, self._kronecker.most
         self._inverse = None
 
     def _delta(self, rate, w, g):

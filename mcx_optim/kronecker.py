@@ -3,6 +3,7 @@
 import numpy as np
 
 from mcx_optim.parts import on_each
+from mcx_optim.settings import at_least, fraction, integer
 
 
 class Kronecker:
@@ -47,11 +48,8 @@ class Kronecker:
     """
 
     def __init__(self, decay: float = 0.95, most: int = 2048):
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
-        if most < 1:
-            raise ValueError(f"most: expected at least 1, got {most}")
-        self.decay, self.most = decay, most
+        self.decay = fraction("decay", decay)
+        self.most = integer("most", most, 1)
         self._blocks = self._ridges = None
         self._steps = 0
         self._factors = []  # (L, R), matrices or diagonals
@@ -79,7 +77,8 @@ class Kronecker:
         self._factors = seen
 
     def damped(self, damping: float) -> "Inverse":
-        """Return M⁻¹ for λ = damping, as an object with ``@ r``."""
+        """Return M⁻¹ for λ = damping, at least 0, as an object with ``@ r``."""
+        damping = at_least("damping", damping, 0)
         jobs = list(zip(self._factors, self._ridges, strict=True))
         inverses = on_each(lambda job: _inverses(*job[0], damping + job[1]), jobs)
         return Inverse(self._blocks, inverses)

@@ -9,7 +9,8 @@ from mcx_optim.gradients import estimator
 from mcx_optim.krylov import length
 from mcx_optim.lanczos import lanczos
 from mcx_optim.newton_krylov import CURVATURES
-from mcx_optim.state import entries, nested
+from mcx_optim.settings import integer, word
+from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
 
 FLOOR = 1e-4  # least curvature of the subspace, in that of the largest
@@ -79,17 +80,12 @@ class KrylovSubspaceDescent:
         rhs="global",
         seed: int = 0,
     ):
-        for name, value, expected, fits in (
-            ("dimension", dimension, "at least 1", dimension >= 1),
-            ("iterations", iterations, "at least 1", iterations >= 1),
-            ("search_size", search_size, "at least 1", search_size is None or search_size >= 1),
-            ("curvature", curvature, " or ".join(map(repr, CURVATURES)), curvature in CURVATURES),
-        ):
-            if not fits:
-                raise ValueError(f"{name}: expected {expected}, got {value!r}")
-        self.dimension, self.iterations, self.search_size = dimension, iterations, search_size
-        self.curvature, self.rhs = curvature, estimator(rhs)
-        self.seed = seed
+        self.dimension = integer("dimension", dimension, 1)
+        self.iterations = integer("iterations", iterations, 1)
+        self.search_size = None if search_size is None else integer("search_size", search_size, 1)
+        self.curvature = word("curvature", curvature, CURVATURES)
+        self.rhs = estimator(rhs)
+        self.seed = integer("seed", seed, 0)
         self._steps = 0
         self._last = None  # the step before
 
@@ -100,11 +96,14 @@ class KrylovSubspaceDescent:
         ------
         NonFiniteError
             If the loss or the gradient at w is not finite.
+        ValueError
+            If w is not like that of the steps before.
         ImportError
             If SciPy is not installed.
         """
         log = StepLog(objective)
         A = CURVATURES[self.curvature](objective, w, batch)
+        expect_alike(self, w, self._last)
         g = self.rhs(objective, w, batch, A).gradient
         log.note(loss=A.loss, gradient_norm=length(g))
         if not g.any():
@@ -136,11 +135,13 @@ class KrylovSubspaceDescent:
 
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
-        state = {"steps": self._steps} | ({} if self._last is None else {"last": self._last})
+        state = {"parts": made_of({"rhs": self.rhs}), "steps": self._steps}
+        state |= {} if self._last is None else {"last": self._last}
         return state | nested(rhs=self.rhs.state_dict())
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
+        expect_made_of({"rhs": self.rhs}, state)
         self._steps, self._last = int(state["steps"]), state.get("last")
         self.rhs.load_state_dict(entries(state, "rhs"))
 

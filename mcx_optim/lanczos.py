@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.settings import at_least, integer, word
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,10 @@ def lanczos(
     >>> lanczos(A, b, negative="absolute").x.round(12)
     array([0.25, 1.  , 1.  ])
     """
-    for name, value, fits in (
-        ("damping: expected a number of at least 0", damping, damping >= 0),
-        ("max_iterations: expected at least 1", max_iterations, max_iterations >= 1),
-        ("negative: expected 'stop' or 'absolute'", negative, negative in ("stop", "absolute")),
-    ):
-        if not fits:
-            raise ValueError(f"lanczos: {name}, got {value!r}")
+    damping = at_least("lanczos: damping", damping, 0)
+    tolerance = at_least("lanczos: tolerance", tolerance, 0)
+    max_iterations = integer("lanczos: max_iterations", max_iterations, 1)
+    negative = word("lanczos: negative", negative, ("stop", "absolute"))
     process = _Process(A, b, min(max_iterations, b.size))
     noise = 100 * float(np.finfo(b.dtype).eps)
     iterations, y, residual = 0, np.zeros(0), process.norm

@@ -1,12 +1,13 @@
 """L-BFGS."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
 from mcx_optim.errors import NonFiniteError
 from mcx_optim.krylov import length
+from mcx_optim.settings import integer, number
+from mcx_optim.state import expect_alike
 from mcx_optim.step_info import StepLog
 from mcx_optim.wolfe import Trial, strong_wolfe
 
@@ -58,12 +59,11 @@ class LBFGS:
     """
 
     def __init__(self, history: int = 10, c1: float = 1e-4, c2: float = 0.9, max_trials: int = 20):
-        for name, value in (("history", history), ("max_trials", max_trials)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name}: expected an integer of at least 1, got {value}")
+        self.history = integer("history", history, 1)
+        self.max_trials = integer("max_trials", max_trials, 1)
+        self.c1, self.c2 = number("c1", c1), number("c2", c2)
         if not (0 < c1 < c2 < 1 and c1 < 0.5):
             raise ValueError(f"c1, c2: expected 0 < c1 < c2 < 1 and c1 < 0.5, got {c1}, {c2}")
-        self.history, self.c1, self.c2, self.max_trials = history, c1, c2, max_trials
         self._pairs = []  # (s, y), the newest last
 
     def step(self, objective, w, batch):
@@ -74,7 +74,7 @@ class LBFGS:
         NonFiniteError
             If the loss or the gradient at w is not finite. Along the line search they may be.
         ValueError
-            If the batch is not all data.
+            If the batch is not all data, or w is not like that of the steps before.
         """
         if batch is not None and len(batch[0]) != objective.samples:
             raise ValueError(
@@ -83,6 +83,7 @@ class LBFGS:
             )
         log = StepLog(objective)
         loss, g = objective.full(w)
+        expect_alike(self, w, *(s for s, _ in self._pairs))
         log.note(loss=loss, tracked_loss=loss, gradient_norm=length(g))
         if not g.any():
             return w, log.finish("skipped", "the gradient is zero")
@@ -120,7 +121,9 @@ class LBFGS:
         """Return a trial along -B⁻¹g, whether it meets the conditions, and w there; or None."""
         delta = -self._solve(g)
         start = Trial(0.0, loss, float(g @ delta), g)
-        log.note(slope=start.slope, predicted=start.slope / 2)
+        log.note(slope=start.slope)
+        if self._pairs:  # of -g no model tells how far to go
+            log.note(predicted=start.slope / 2)
         if not -math.inf < start.slope < 0:
             return None
 

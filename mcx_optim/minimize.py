@@ -1,5 +1,6 @@
 """Any full-batch method on a function of one vector, in the manner of SciPy."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ from mcx_optim.lbfgs import LBFGS
 from mcx_optim.newton import Newton
 from mcx_optim.newton_krylov import NewtonKrylov
 from mcx_optim.objective import Objective
+from mcx_optim.settings import at_least, integer
 from mcx_optim.trust_region import TrustRegion
 
 METHODS = {
@@ -18,7 +20,7 @@ METHODS = {
     "trust_region": TrustRegion,
 }
 PATIENCE = 10  # steps without progress
-SKIPPED = 5  # steps that one counts as which leaves w in place
+SKIPPED = 5  # steps that one counts as which predicts a change and leaves w in place
 ROUNDING = 1000  # eps: what a predicted decrease must exceed to be missed
 
 MESSAGES = {
@@ -51,9 +53,11 @@ def minimize(
     0. where ‖g‖∞ ≤ tol ‖g₀‖∞, g₀ the gradient at w0: no unit of f or w matters;
     1. after `max_iterations` steps;
     2. where no decrease is left that f could show: in 10 steps f has not decreased by more than its
-       rounding eps |f|, nor has ‖g‖∞ been halved, and the model predicts at most 1000 eps (|f| +
-       Σ|g_i w_i|), which the rounding of f and of w may make of f;
-    3. after 10 such steps where it predicts more. Here and in 2 a step that is skipped counts as 5;
+       rounding eps |f|, nor has ‖g‖∞ been halved, and the last model predicts a change of at most
+       1000 eps (|f| + Σ|g_i w_i|), which the rounding of f and of w may make of f;
+    3. after 10 such steps where it predicts more, or there is no model. Here and in 2 a step that
+       is skipped, though it had a prediction, counts as 5, and one that is made without a look at f
+       where it ends, as those of first order are, does not count;
     4. where the callback raises StopIteration.
 
     Parameters
@@ -75,7 +79,8 @@ def minimize(
     max_iterations : int
         Largest number of steps.
     callback : callable, optional
-        Called with w and the `StepInfo` after every step. It may raise StopIteration.
+        Called with w, which is not to be written to, and the `StepInfo` after every step. It may
+        raise StopIteration.
 
     Returns
     -------
@@ -105,10 +110,8 @@ def minimize(
     (array([1., 1.]), True, 0)
     """
     OptimizeResult = _optimize_result()
-    if not tol >= 0:
-        raise ValueError(f"tol: expected a number of at least 0, got {tol}")
-    if not max_iterations >= 1:
-        raise ValueError(f"max_iterations: expected at least 1, got {max_iterations}")
+    tol = at_least("tol", tol, 0)
+    max_iterations = integer("max_iterations", max_iterations, 1)
     optimizer = _optimizer(method)
     w = w0.copy() if getattr(w0, "dtype", None) in (np.float32, np.float64) else np.array(w0, float)
     objective = _Function(f, grad)
@@ -192,6 +195,7 @@ class _Watch:
         self._loss, self._largest = loss, _largest(g)
         self._target = tol * self._largest
         self._idle = 0
+        self._predicted = math.inf
         self.status = 0 if self._largest <= self._target else None
 
     def see(self, w, loss, g, info):
@@ -200,15 +204,22 @@ class _Watch:
         progress = self._loss - loss > self._eps * abs(self._loss) or largest <= self._largest / 2
         self._loss = min(loss, self._loss)
         self._largest = min(largest, self._largest) if progress else self._largest
-        self._idle += SKIPPED if info.outcome == "skipped" else 1
-        self._idle = 0 if progress else self._idle
+        self._idle = 0 if progress else self._idle + _idleness(info)
+        if info.predicted is not None:
+            self._predicted = abs(info.predicted)
         if largest <= self._target:
             self.status = 0
         elif self._idle >= PATIENCE:
-            predicted = info.slope if info.predicted is None else info.predicted
-            rounding = self._eps * (abs(loss) + float(np.sum(np.abs(g * w))))
-            lost = predicted is not None and -predicted <= ROUNDING * rounding
-            self.status = 2 if lost else 3
+            with np.errstate(over="ignore"):
+                rounding = self._eps * (abs(loss) + float(np.sum(np.abs(g * w))))
+            self.status = 2 if self._predicted <= ROUNDING * rounding < math.inf else 3
+
+
+def _idleness(info):
+    """Return as how many steps without progress one counts."""
+    if info.outcome == "skipped":
+        return 1 if info.predicted is None else SKIPPED
+    return 0 if info.new_tracked_loss is None else 1
 
 
 def _largest(g):

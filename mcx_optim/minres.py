@@ -6,7 +6,8 @@ import numpy as np
 
 from mcx_optim.damping import Damped
 from mcx_optim.krylov import KrylovResult, Status, length
-from mcx_optim.scaled import HIDDEN, Scaled, bounds, check_settings
+from mcx_optim.scaled import HIDDEN, Scaled, bounds
+from mcx_optim.settings import at_least, integer
 
 
 def minres(
@@ -60,7 +61,9 @@ def minres(
     >>> result.status.name, result.iterations, result.x.round(12)
     ('CONVERGED', 2, array([ 1., -1.]))
     """
-    check_settings("minres", damping, max_iterations)
+    damping = at_least("minres: damping", damping, 0)
+    tolerance = at_least("minres: tolerance", tolerance, 0)
+    max_iterations = integer("minres: max_iterations", max_iterations, 1)
     system = Scaled(Damped(A, damping) if damping else A, b)
     eps, flat, bound = bounds(b, tolerance)
     x, r = np.zeros_like(b), system.b

@@ -1,12 +1,11 @@
 """Newton's method with the whole Hessian, for small problems."""
 
-from numbers import Integral
-
 import numpy as np
 
 from mcx_optim.armijo import armijo
 from mcx_optim.hessian import Hessian
 from mcx_optim.krylov import length
+from mcx_optim.settings import integer
 from mcx_optim.step_info import StepLog
 
 MAX_TRIALS = 40
@@ -18,7 +17,8 @@ class Newton:
     """Newton steps -D|DHD|⁻¹Dg with the matrix H of the batch, by Armijo backtracking from γ = 1.
 
     The diagonal matrix D makes the largest entry of every row of DHD about 1. |DHD| has the
-    absolute values of its eigenvalues, none less than P eps max |λ|, what rounding leaves of zero.
+    absolute values of its eigenvalues, with max |λ| in place of those up to P eps max |λ|, what
+    rounding leaves of zero: along them the step is that of gradient descent.
     Where H is positive definite the step is -H⁻¹g; elsewhere it is a descent direction all the
     same, and leaves saddles by the directions of negative curvature, if g has any part in them. No
     step depends on the unit of the loss, or on those of the parameters.
@@ -60,12 +60,7 @@ class Newton:
     """
 
     def __init__(self, max_parameters: int = 2000):
-        small = isinstance(max_parameters, bool) or not isinstance(max_parameters, Integral)
-        if small or max_parameters < 1:
-            raise ValueError(
-                f"max_parameters: expected an integer of at least 1, got {max_parameters}"
-            )
-        self.max_parameters = max_parameters
+        self.max_parameters = integer("max_parameters", max_parameters, 1)
 
     def step(self, objective, w, batch):
         """Return w after one step on the batch, and its StepInfo.
@@ -147,7 +142,8 @@ def _direction(matrix, g):
     if largest == 0:
         return -g
     floor = g.size * float(np.finfo(g.dtype).eps) * largest
-    return -d * (vectors @ ((vectors.T @ (d * g)) / np.maximum(values, floor)))
+    sizes = np.where(values > floor, values, largest)
+    return -d * (vectors @ ((vectors.T @ (d * g)) / sizes))
 
 
 def _equilibration(matrix):

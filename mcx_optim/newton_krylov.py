@@ -1,7 +1,6 @@
 """The stochastic Newton-Krylov trainer: curvature x Krylov solver x globalization."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from mcx_optim.gradients import GrowingSample, estimator
 from mcx_optim.hessian import Hessian
 from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import Status, length
-from mcx_optim.state import entries, nested
+from mcx_optim.settings import fraction, integer, word
+from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
 from mcx_optim.step_size import LINE_SEARCHES, step_size
 
@@ -134,29 +134,27 @@ class NewtonKrylov:
         literal: bool = False,
         seed: int = 0,
     ):
-        _expect_fraction(False, eta=eta, tolerance=tolerance)
-        _expect_fraction(True, momentum=momentum, averaging=averaging, warm_start=warm_start)
-        if isinstance(max_cg, bool) or not isinstance(max_cg, Integral) or max_cg < 1:
-            raise ValueError(f"max_cg: expected an integer of at least 1 iteration, got {max_cg}")
-        _expect_word("negative_curvature", negative_curvature, NEGATIVE)
-        _expect_word("curvature", curvature, CURVATURES)
-        _expect_word("line_search", line_search, LINE_SEARCHES)
-        _expect_word("solver", solver, SOLVERS)
+        self.eta = fraction("eta", eta, "()")
+        self.max_cg = integer("max_cg", max_cg, 1)
+        self.tolerance = fraction("tolerance", tolerance, "()")
+        self.rhs = estimator(rhs)
+        self.screening = screening
+        self.negative_curvature = word("negative_curvature", negative_curvature, NEGATIVE)
+        self.curvature = word("curvature", curvature, CURVATURES)
+        self.solver = word("solver", solver, SOLVERS)
         if preconditioner is not None and (negative_curvature == "absolute" or solver != "cg"):
             raise ValueError(
                 "preconditioner: expected None with negative_curvature='absolute', which takes the "
                 "eigenvalues of A itself, and with solvers other than 'cg'; use 'follow' or 'stop'"
             )
-        self.eta, self.max_cg, self.tolerance = eta, max_cg, tolerance
-        self.rhs = estimator(rhs)
-        self.screening = screening
-        self.negative_curvature, self.curvature = negative_curvature, curvature
-        self.solver, self.preconditioner = solver, preconditioner
+        self.preconditioner = preconditioner
         self.damping = LevenbergMarquardt(damping)
-        self.momentum, self.averaging, self.warm_start = momentum, averaging, warm_start
-        self.line_search = line_search
+        self.momentum = fraction("momentum", momentum)
+        self.averaging = fraction("averaging", averaging)
+        self.line_search = word("line_search", line_search, LINE_SEARCHES)
+        self.warm_start = fraction("warm_start", warm_start)
         self.literal = literal
-        self.seed = seed
+        self.seed = integer("seed", seed, 0)
         self._steps = self._moves = 0  # those taken, and those of them not skipped
         self._first_norm = None  # ‖b₀‖
         self._own = None  # the iterate, where w is a mean: (w returned, iterate)
@@ -179,7 +177,8 @@ class NewtonKrylov:
         NonFiniteError
             If the loss or the gradient at w is not finite.
         ValueError
-            If the tolerance is below what the precision of w can reach.
+            If the tolerance is below what the precision of w can reach, or w is not like that of
+            the steps before.
         """
         log = StepLog(objective)
         eps = float(np.finfo(w.dtype).eps)
@@ -206,7 +205,7 @@ class NewtonKrylov:
 
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
-        state = {"parts": self._made_of(), "steps": self._steps, "moves": self._moves}
+        state = {"parts": made_of(self._parts()), "steps": self._steps, "moves": self._moves}
         vectors = {"first_norm": self._first_norm, "last": self._last, "velocity": self._velocity}
         if self._own is not None:
             vectors |= {"returned": self._own[0], "iterate": self._own[1]}
@@ -216,11 +215,7 @@ class NewtonKrylov:
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
-        if str(state["parts"]) != self._made_of():
-            raise ValueError(
-                f"load_state_dict: expected the state of a trainer with {self._made_of()}, got one "
-                f"with {state['parts']}; make the trainer with the settings of the saved one"
-            )
+        expect_made_of(self._parts(), state)
         self._steps, self._moves = int(state["steps"]), int(state["moves"])
         self._first_norm = float(state["first_norm"]) if "first_norm" in state else None
         self._last, self._velocity = state.get("last"), state.get("velocity")
@@ -233,13 +228,10 @@ class NewtonKrylov:
         parts = {"rhs": self.rhs, "damping": self.damping, "preconditioner": self.preconditioner}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _made_of(self):
-        """Return which parts these are."""
-        return ", ".join(f"{name} {type(part).__name__}" for name, part in self._parts().items())
-
     def _change(self, objective, w, batch, log):
         """Return γΔ, None for a step that is skipped, and the outcome and its reason."""
         A = CURVATURES[self.curvature](objective, w, batch)
+        expect_alike(self, w, self._last, self._velocity)
         estimate = self.rhs(objective, w, batch, A)
         b = estimate.gradient
         log.note(
@@ -322,19 +314,6 @@ def _stochastic(seed):
         "momentum": 0.5,
         "averaging": 0.9,
     }
-
-
-def _expect_fraction(or_zero, **values):
-    for name, value in values.items():
-        if not (0 < value < 1 or (or_zero and value == 0)):
-            bracket = "[" if or_zero else "("
-            raise ValueError(f"{name}: expected a number in {bracket}0, 1), got {value}")
-
-
-def _expect_word(name, value, words):
-    if value not in words:
-        expected = " or ".join(map(repr, words))
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
 def _why_not(direction, status):

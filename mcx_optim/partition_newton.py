@@ -1,7 +1,6 @@
 """Newton's method for the learning rates of groups of parameters."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
@@ -9,8 +8,9 @@ from mcx_optim.cubic import minimize_cubic
 from mcx_optim.errors import NonFiniteError
 from mcx_optim.krylov import length
 from mcx_optim.partition import Partition
-from mcx_optim.probe import describe
-from mcx_optim.state import entries, nested
+from mcx_optim.probe import check_point, describe
+from mcx_optim.settings import at_least, fraction, integer, positive
+from mcx_optim.state import entries, expect_alike, nested
 from mcx_optim.step_info import StepLog
 from mcx_optim.summary import Summary
 from mcx_optim.uniform_average import UniformAverage
@@ -143,26 +143,25 @@ class PartitionNewton:
         factor: float = 0.5,
         seed: int = 0,
     ):
-        if not isinstance(partition, Partition) and partition not in PARTITIONS:
+        named = isinstance(partition, str) and partition in PARTITIONS
+        if not named and not isinstance(partition, Partition):
             words = ", ".join(map(repr, PARTITIONS))
             raise ValueError(
                 f"partition: expected a Partition or one of {words}, got {partition!r}"
             )
-        if not regularization >= 0:
-            raise ValueError(f"regularization: expected a number ≥ 0, got {regularization}")
-        _expect_fractions(momentum=momentum, dampening=dampening, rate_momentum=rate_momentum)
-        _expect_integers(0, averaging=averaging, warmup=warmup)
-        _expect_integers(1, period=period, batch_size=1 if batch_size is None else batch_size)
         self.partition = partition
         self.damping = ReduceOnPlateau(damping, patience, threshold, factor)
-        self.regularization = regularization
-        self.momentum, self.dampening, self.rate_momentum = momentum, dampening, rate_momentum
-        self.period, self.warmup = period, warmup
+        self.regularization = at_least("regularization", regularization, 0)
+        self.momentum = fraction("momentum", momentum)
+        self.dampening = fraction("dampening", dampening)
+        self.period = integer("period", period, 1)
+        self.rate_momentum = fraction("rate_momentum", rate_momentum)
         self.remove_negative = remove_negative
-        self.batch_size = batch_size
-        self.seed = seed
+        self.warmup = integer("warmup", warmup, 0)
+        self.batch_size = None if batch_size is None else integer("batch_size", batch_size, 1)
+        self.seed = integer("seed", seed, 0)
         self.rates = None
-        self._average = UniformAverage(averaging)
+        self._average = UniformAverage(integer("averaging", averaging, 0))
         self._direction = None  # u
         self._steps = 0
 
@@ -180,11 +179,14 @@ class PartitionNewton:
         NonFiniteError
             If the loss, the gradient or the summary at w is not finite.
         ValueError
-            If the partition is not one of w, or its name needs slots that the objective lacks.
+            If the partition is not one of w, or its name needs slots that the objective lacks, or
+            w is not like that of the steps before.
         """
         log = StepLog(objective)
+        check_point(w)
         self._prepare(objective, w)
         loss, g = objective.value_and_grad(w, batch)
+        expect_alike(self, w, self._direction)
         log.note(loss=loss, gradient_norm=length(g), damping=self.damping.value)
         u = g.copy()
         if self._direction is not None:
@@ -298,14 +300,10 @@ class ReduceOnPlateau:
     """
 
     def __init__(self, value: float, patience: int, threshold: float, factor: float):
-        if not value > 0:
-            raise ValueError(f"damping: expected a positive number, got {value}")
-        _expect_integers(0, patience=patience)
-        _expect_fractions(threshold=threshold)
-        if not 0 < factor <= 1:
-            raise ValueError(f"factor: expected a number in (0, 1], got {factor}")
-        self.value = value
-        self.patience, self.threshold, self.factor = patience, threshold, factor
+        self.value = positive("damping", value)
+        self.patience = integer("patience", patience, 0)
+        self.threshold = fraction("threshold", threshold)
+        self.factor = fraction("factor", factor, "(]")
         self._best = math.inf
         self._waited = 0
 
@@ -327,15 +325,3 @@ class ReduceOnPlateau:
         """Restore what `state_dict` returned."""
         self.value, self._best = float(state["value"]), float(state["best"])
         self._waited = int(state["waited"])
-
-
-def _expect_fractions(**values):
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}: expected a number in [0, 1), got {value}")
-
-
-def _expect_integers(least, **values):
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name}: expected an integer of at least {least}, got {value}")

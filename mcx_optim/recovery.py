@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from mcx_optim.errors import NonFiniteError
+from mcx_optim.settings import word
 from mcx_optim.state import entries, nested
 
 OUTCOMES = {"raise": None, "skip": "skipped", "roll_back": "rolled back"}
@@ -46,11 +47,7 @@ class Recovery:
     """
 
     def __init__(self, policy: str, optimizer, limit: int):
-        if policy not in OUTCOMES:
-            raise ValueError(
-                f"on_nonfinite: expected 'raise', 'skip' or 'roll_back', got {policy!r}"
-            )
-        self.policy = policy
+        self.policy = word("on_nonfinite", policy, OUTCOMES)
         self.outcome = OUTCOMES[policy]
         self._optimizer = optimizer
         self._limit = limit

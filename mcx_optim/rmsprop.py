@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mcx_optim.first_order import FirstOrder, expect_fractions
-from mcx_optim.schedules import expect_positive
+from mcx_optim.first_order import FirstOrder
+from mcx_optim.settings import fraction, positive
 
 
 class RMSProp(FirstOrder):
@@ -55,11 +55,9 @@ class RMSProp(FirstOrder):
         momentum: float = 0.0,
     ):
         super().__init__(lr)
-        expect_fractions(decay=decay, momentum=momentum)
-        expect_positive("epsilon", epsilon)
-        self.decay = float(decay)
-        self.epsilon = float(epsilon)
-        self.momentum = float(momentum)
+        self.decay = fraction("decay", decay)
+        self.epsilon = positive("epsilon", epsilon)
+        self.momentum = fraction("momentum", momentum)
 
     def _delta(self, rate, w, g):
         self._mean_square = self.decay * self._mean_square + (1 - self.decay) * g**2

@@ -20,6 +20,7 @@ import numpy as np
 
 from mcx_optim.joint_hessian import JointHessian
 from mcx_optim.sample_layers import backpropagate, matrices_of, times, vector_of
+from mcx_optim.settings import at_least, integer, word
 
 
 def spectrum(objective, w, batch, layer=None, largest=None):
@@ -158,8 +159,8 @@ class SampleHessians:
             If there is no such layer, `largest` is less than 1, or missing where r is more than
             2048.
         """
-        if largest is not None and largest < 1:
-            raise ValueError(f"largest: expected at least 1 eigenvalue, got {largest}")
+        if largest is not None:
+            largest = integer("largest", largest, 1)
         if layer is None and largest is not None and largest < self._joint.size:
             return self._joint.extreme(largest)
         if layer is None:
@@ -202,10 +203,8 @@ class SampleHessians:
             If mode is another word, the ridge negative or w missing; in joint mode, if r is more
             than 2048.
         """
-        if mode not in ("layer", "joint"):
-            raise ValueError(f"mode: expected 'layer' or 'joint', got {mode!r}")
-        if not ridge >= 0:
-            raise ValueError(f"ridge: expected a number of at least 0, got {ridge}")
+        mode = word("mode", mode, ("layer", "joint"))
+        ridge = at_least("ridge", ridge, 0)
         if ridge and w is None:
             raise ValueError("w: expected the point of the network, as ridge is not 0, got None")
         point = matrices_of(self._network, w) if ridge else None

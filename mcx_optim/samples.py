@@ -2,6 +2,7 @@
 
 import mcx
 from mcx_optim.parts import on_each, split
+from mcx_optim.settings import integer
 
 
 class Samples:
@@ -49,11 +50,9 @@ class Samples:
             raise ValueError(f"data: expected arrays of one length, got lengths ({lengths})")
         if data is not None and len(data[0]) == 0:
             raise ValueError("data: expected at least one sample, got none")
-        if chunk < 1:
-            raise ValueError(f"chunk: expected a positive number of rows, got {chunk}")
         self.data = data
         self.samples = 1 if data is None else len(data[0])
-        self.chunk = chunk
+        self.chunk = integer("chunk", chunk, 1)
         self.separable = separable
 
     def rows(self, index):

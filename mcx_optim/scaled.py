@@ -63,16 +63,6 @@ class Scaled:
         return KrylovResult(x, curvature, length(r) * self._b_unit, products, status)
 
 
-def check_settings(solver, damping, max_iterations, least=1):
-    """Raise ValueError unless the settings of a solver are in range."""
-    for name, value, fits in (
-        ("damping: expected a number of at least 0", damping, damping >= 0),
-        (f"max_iterations: expected at least {least}", max_iterations, max_iterations >= least),
-    ):
-        if not fits:
-            raise ValueError(f"{solver}: {name}, got {value!r}")
-
-
 def bounds(b, tolerance):
     """Return eps of b, and the bounds on ‖Ar‖/(‖A‖‖r‖) and ‖r‖/‖b‖ where a solver ends."""
     eps = float(np.finfo(b.dtype).eps)

@@ -9,19 +9,15 @@ An epoch has ⌈N / batch size⌉ steps.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
+
+from mcx_optim.settings import fraction, integer, number, positive
 
 
-def expect_positive(name, value, remedy=""):
-    """Raise ValueError unless a setting is a positive, finite number."""
-    if not isinstance(value, Real) or not 0 < value < math.inf:
-        raise ValueError(f"{name}: expected a positive number, got {value!r}{remedy}")
-
-
-def expect_learning_rate(lr):
-    """Raise ValueError unless `lr` is a positive number or may be a schedule."""
-    if isinstance(lr, type) or not callable(lr):
-        expect_positive("lr", lr, "; or pass a schedule, such as Cosine(lr=0.1, steps=1000)")
+def rate_or_schedule(lr):
+    """Return `lr`, checked to be a positive number or what may be a schedule."""
+    if callable(lr) and not isinstance(lr, type):
+        return lr
+    return positive("lr", lr, "; or pass a schedule, such as Cosine(lr=0.1, steps=1000)")
 
 
 def learning_rate(lr, t: int) -> float:
@@ -37,11 +33,9 @@ def learning_rate(lr, t: int) -> float:
     >>> learning_rate(0.1, 7), learning_rate(lambda t: 1 / (1 + t), 7)
     (0.1, 0.125)
     """
-    rate = lr(t) if callable(lr) else lr
-    if not isinstance(rate, Real) or not 0 <= rate < math.inf:
-        source = f" from the schedule {lr!r}" if callable(lr) else ""
-        raise ValueError(f"lr: expected a number of at least 0 at step {t}, got {rate!r}{source}")
-    return float(rate)  # a NumPy float64 would turn a float32 w into float64
+    rate, source = (lr(t), f" from the schedule {lr!r}") if callable(lr) else (lr, "")
+    expected = f"a number of at least 0 at step {t}"
+    return number("lr", rate, expected, lambda x: 0 <= x < math.inf, source)
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,7 @@ class Constant:
     lr: float
 
     def __post_init__(self):
-        expect_positive("lr", self.lr)
+        positive("lr", self.lr)
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of step t."""
@@ -111,10 +105,9 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self):
-        expect_positive("lr", self.lr)
-        _expect_steps("period", self.period)
-        if not 0 < self.factor <= 1:
-            raise ValueError(f"factor: expected a number in (0, 1], got {self.factor}")
+        positive("lr", self.lr)
+        integer("period", self.period, 1)
+        fraction("factor", self.factor, "(]")
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of step t."""
@@ -158,10 +151,9 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self):
-        expect_positive("lr", self.lr)
-        _expect_steps("steps", self.steps)
-        if not 0 <= self.final <= self.lr:
-            raise ValueError(f"final: expected a number in [0, lr = {self.lr}], got {self.final}")
+        lr = positive("lr", self.lr)
+        integer("steps", self.steps, 1)
+        number("final", self.final, f"a number in [0, lr = {lr}]", lambda x: 0 <= x <= lr)
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of step t."""
@@ -206,14 +198,9 @@ class Warmup:
     steps: int
 
     def __post_init__(self):
-        expect_learning_rate(self.schedule)
-        _expect_steps("steps", self.steps)
+        rate_or_schedule(self.schedule)
+        integer("steps", self.steps, 1)
 
     def __call__(self, t: int) -> float:
         """Return the learning rate of step t."""
         return min(1.0, (t + 1) / self.steps) * learning_rate(self.schedule, t)
-
-
-def _expect_steps(name, value):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1 step, got {value!r}")

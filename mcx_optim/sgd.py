@@ -1,6 +1,7 @@
 """Stochastic gradient descent with momentum."""
 
-from mcx_optim.first_order import FirstOrder, expect_fractions
+from mcx_optim.first_order import FirstOrder
+from mcx_optim.settings import fraction
 
 
 class SGD(FirstOrder):
@@ -49,13 +50,12 @@ class SGD(FirstOrder):
 
     def __init__(self, lr=0.01, momentum: float = 0.9, nesterov: bool = False):
         super().__init__(lr)
-        expect_fractions(momentum=momentum)
-        if nesterov and momentum == 0:
+        self.momentum = fraction("momentum", momentum)
+        if nesterov and self.momentum == 0:
             raise ValueError(
                 "nesterov: expected a momentum greater than 0, got 0; use nesterov=False, which is "
                 "the same without momentum"
             )
-        self.momentum = float(momentum)
         self.nesterov = nesterov
 
     def _delta(self, rate, w, g):

@@ -1,12 +1,12 @@
 """Shampoo."""
 
 from itertools import islice
-from numbers import Integral
 
 import numpy as np
 
-from mcx_optim.first_order import FirstOrder, expect_fractions
+from mcx_optim.first_order import FirstOrder
 from mcx_optim.parts import on_each
+from mcx_optim.settings import fraction, integer, positive
 
 
 class Shampoo(FirstOrder):
@@ -81,16 +81,11 @@ class Shampoo(FirstOrder):
         most: int = 768,
     ):
         super().__init__(lr)
-        expect_fractions(momentum=momentum)
-        if not epsilon > 0:
-            raise ValueError(f"epsilon: expected a positive number, got {epsilon}")
-        if exponent is not None and not exponent > 0:
-            raise ValueError(f"exponent: expected None or a positive number, got {exponent}")
-        for name, value in (("period", period), ("most", most)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name}: expected an integer of at least 1, got {value}")
-        self.momentum, self.epsilon = float(momentum), float(epsilon)
-        self.exponent, self.period, self.most = exponent, period, most
+        self.momentum = fraction("momentum", momentum)
+        self.epsilon = positive("epsilon", epsilon)
+        self.exponent = None if exponent is None else positive("exponent", exponent)
+        self.period = integer("period", period, 1)
+        self.most = integer("most", most, 1)
         self._tensors = None  # (slice of w, shape) of every parameter
         self._statistics = self._roots = ()  # L_i and L_i^-p, parameter after parameter
 

@@ -1,9 +1,10 @@
 """Spectral adjustment: what a Newton step divides by in place of an eigenvalue."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from mcx_optim.settings import at_least, fraction
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,9 @@ class SpectralAdjustment:
 
     def __post_init__(self):
         """Refuse parameters out of range."""
-        if not 0 <= self.damping < math.inf:
-            raise ValueError(f"damping: expected a number of at least 0, got {self.damping}")
-        if not 0 <= self.floor <= 1:
-            raise ValueError(f"floor: expected a number from 0 to 1, got {self.floor}")
-        if not 0 <= self.power < math.inf:
-            raise ValueError(f"power: expected a number of at least 0, got {self.power}")
+        object.__setattr__(self, "damping", at_least("damping", self.damping, 0))
+        object.__setattr__(self, "floor", fraction("floor", self.floor, "[]"))
+        object.__setattr__(self, "power", at_least("power", self.power, 0))
 
     def __call__(self, eigenvalues):
         """Return φ of eigenvalues (..., r), the last axis those of one Hessian."""

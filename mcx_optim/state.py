@@ -1,4 +1,7 @@
-"""Flat states of what is made of parts: the names of a part's entries have its name in front."""
+"""States of optimizers: those of parts in one flat dict, and whether a state is one of this run.
+
+The names of a part's entries have its name in front.
+"""
 
 
 def nested(**parts) -> dict:
@@ -22,3 +25,34 @@ def entries(state: dict, name: str) -> dict:
     """
     prefix = f"{name}."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+
+
+def made_of(parts: dict) -> str:
+    """Return which parts these are, by name and class.
+
+    Examples
+    --------
+    >>> made_of({"rhs": 1, "preconditioner": 0.5})
+    'rhs int, preconditioner float'
+    """
+    return ", ".join(f"{name} {type(part).__name__}" for name, part in parts.items())
+
+
+def expect_made_of(parts: dict, state: dict):
+    """Raise ValueError unless the entry "parts" of a state names these parts."""
+    if str(state.get("parts")) != made_of(parts):
+        raise ValueError(
+            f"load_state_dict: expected the state of a trainer with {made_of(parts)}, got one with "
+            f"{state.get('parts')}; make the trainer with the settings of the saved one"
+        )
+
+
+def expect_alike(optimizer, w, *vectors):
+    """Raise ValueError unless w is like vectors of steps before; None is no such vector."""
+    for vector in vectors:
+        if vector is not None and (vector.shape, vector.dtype) != (w.shape, w.dtype):
+            raise ValueError(
+                f"w: expected shape {vector.shape} and dtype {vector.dtype} as in the steps "
+                f"before, got {w.shape} and {w.dtype}; use a new {type(optimizer).__name__} for "
+                "another w"
+            )

@@ -6,6 +6,7 @@ import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
 from mcx_optim.scaled import power_of_two
+from mcx_optim.settings import at_least, integer, positive
 
 
 def steihaug(
@@ -44,7 +45,7 @@ def steihaug(
     Raises
     ------
     ValueError
-        If the radius is not a positive number.
+        If a parameter is out of range.
 
     References
     ----------
@@ -62,8 +63,9 @@ def steihaug(
     >>> outside.x, outside.status.name
     (array([0.5, 0. ]), 'BOUNDARY')
     """
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius: expected a positive number, got {radius}")
+    radius = positive("steihaug: radius", radius)
+    tolerance = at_least("steihaug: tolerance", tolerance, 0)
+    max_iterations = integer("steihaug: max_iterations", max_iterations, 1)
     # x is in units of a power of two near Δ, and b, r, p of one near ‖b‖: no digit changes.
     size = length(b)
     unit, scale = power_of_two(size), power_of_two(radius)

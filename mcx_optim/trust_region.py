@@ -1,12 +1,12 @@
 """Trust-region Newton."""
 
 import math
-from numbers import Integral
 
 import numpy as np
 
 from mcx_optim.hessian import Hessian
 from mcx_optim.krylov import Status, length
+from mcx_optim.settings import integer, number
 from mcx_optim.steihaug import steihaug
 from mcx_optim.step_info import StepLog
 
@@ -77,7 +77,11 @@ class TrustRegion:
         high: float = 0.75,
         max_cg: int = 200,
     ):
-        if not 0 < radius <= max_radius < math.inf:
+        self.radius, self.max_radius = number("radius", radius), number("max_radius", max_radius)
+        self.accept, self.low = number("accept", accept), number("low", low)
+        self.high = number("high", high)
+        self.max_cg = integer("max_cg", max_cg, 1)
+        if not 0 < self.radius <= self.max_radius < math.inf:
             raise ValueError(
                 "radius, max_radius: expected numbers with 0 < radius <= max_radius, got "
                 f"{radius}, {max_radius}"
@@ -87,11 +91,6 @@ class TrustRegion:
                 "accept, low, high: expected 0 <= accept < low < high < 1, got "
                 f"{accept}, {low}, {high}"
             )
-        if isinstance(max_cg, bool) or not isinstance(max_cg, Integral) or max_cg < 1:
-            raise ValueError(f"max_cg: expected an integer of at least 1 iteration, got {max_cg}")
-        self.radius, self.max_radius = radius, max_radius
-        self.accept, self.low, self.high = accept, low, high
-        self.max_cg = max_cg
         self._first_norm = None  # ‖g₀‖
 
     def step(self, objective, w, batch):

@@ -1,5 +1,7 @@
 """A mean with a bounded memory in which all samples weigh the same."""
 
+from mcx_optim.settings import integer
+
 
 class UniformAverage:
     """Mean of the samples of the present period and of the one before it.
@@ -35,9 +37,7 @@ class UniformAverage:
     """
 
     def __init__(self, period: int):
-        if period < 0:
-            raise ValueError(f"period: expected 0 samples or more, got {period}")
-        self.period = period
+        self.period = integer("period", period, 0)
         self._size = 0  # n
         self._mean = self._last = None
 

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 from mcx_optim import (
+    LBFGS,
     SGD,
+    GrowingSample,
+    HessianFree,
+    Kronecker,
+    KrylovSubspaceDescent,
     MovingAverage,
     NewtonKrylov,
     NonDeterministicError,
     Objective,
+    PartitionNewton,
     VarianceReduced,
     fit,
 )
@@ -124,6 +130,21 @@ def test_noise_in_the_objective_is_refused_before_the_first_step(policy, rng):
             lambda: NewtonKrylov(rhs=VarianceReduced(3)),
             r"expected the state of .*VarianceReduced.*got one .*MovingAverage",
         ),
+        (
+            HessianFree,
+            lambda: HessianFree(preconditioner=Kronecker()),
+            "with rhs GlobalGradient, preconditioner Kronecker, got one with rhs GlobalGradient;",
+        ),
+        (
+            lambda: HessianFree(preconditioner=Kronecker()),
+            HessianFree,
+            "with rhs GlobalGradient, got one with rhs GlobalGradient, preconditioner Kronecker;",
+        ),
+        (
+            KrylovSubspaceDescent,
+            lambda: KrylovSubspaceDescent(rhs=GrowingSample()),
+            "with rhs GrowingSample, got one with rhs GlobalGradient;",
+        ),
     ],
 )
 def test_state_of_other_parts_is_refused(saved, made, message, tmp_path):
@@ -131,9 +152,33 @@ def test_state_of_other_parts_is_refused(saved, made, message, tmp_path):
     objective, w = small_softmax()
     with pytest.raises(ValueError, match=message):
         made().load_state_dict(saved().state_dict())
-    fit(objective, saved(), w, 1, checkpoint=path)
-    with pytest.raises(ValueError, match=message):
+    fit(objective, NewtonKrylov(), w, 1, checkpoint=path)
+    with pytest.raises(ValueError, match=r"expected (the state of a trainer with|optimizer 'N)"):
         fit(objective, made(), w, 1, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        SGD,
+        LBFGS,
+        lambda: HessianFree(curvature="hessian"),
+        KrylovSubspaceDescent,
+        lambda: NewtonKrylov(warm_start=0.5),
+        lambda: NewtonKrylov(momentum=0.5, averaging=0.5),
+        lambda: PartitionNewton("single", warmup=0),
+    ],
+)
+def test_another_w_is_refused(make):
+    def quartic(w, batch):
+        return np.sum(w**4 + w * w), 4 * w**3 + 2 * w
+
+    optimizer, objective = make(), Objective(quartic)
+    w, _ = optimizer.step(objective, np.array([1.0, 2.0]), None)
+    assert not np.array_equal(w, [1.0, 2.0])
+    for other in (np.ones(3), np.ones(2, np.float32)):
+        with pytest.raises(ValueError, match=r"(w|partition): expected .*; use a new"):
+            optimizer.step(objective, other, None)
 
 
 def test_stationary_start_is_legal():

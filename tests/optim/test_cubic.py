@@ -358,6 +358,7 @@ def test_not_finite():
         ({"g": np.ones((2, 1))}, r"g: expected shape \(2,\)"),
         ({"D": np.array([1.0, -1e-9])}, r"D: expected no negative number; np.cbrt\(np.abs\(third"),
         ({"strength": -1.0}, "strength: expected a number of at least 0, got -1.0"),
+        ({"H": np.ones((0, 0)), "g": [], "D": []}, "g: expected at least one group, got none"),
     ],
 )
 def test_refused(change, message):

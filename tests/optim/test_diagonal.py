@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mcx_nn import Dense, Sequential, Supervised, mean_squared_error, softmax_cross_entropy
+from mcx_nn import (
+    Activation,
+    Dense,
+    Sequential,
+    Supervised,
+    mean_squared_error,
+    softmax_cross_entropy,
+)
 from mcx_optim import GaussNewton, NewtonKrylov, Objective
 from mcx_optim.damping import Damped
 from mcx_optim.diagonal import Diagonal
@@ -42,6 +49,36 @@ def test_diagonal_adds_damping_and_ridge_and_takes_a_power():
     objective, w = regression()
     with pytest.raises(ValueError, match="observe: expected an objective with"):
         HessianFree(preconditioner=Diagonal()).step(objective, w, objective.data)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_weights_without_curvature_are_of_mean_size(dtype):
+    """An input that is zero in the batch, damping zero: no number is infinite, and steps go on."""
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((60, 4)).astype(dtype)
+    X[:40, 1] = 0
+    model = Sequential([Dense(4, 5), Activation("tanh"), Dense(5, 3)])
+    problem = Supervised(model, softmax_cross_entropy)
+    objective, w = Objective.of(problem, (X, rng.integers(0, 3, 60))), problem.init(rng, dtype)
+    M, batch = Diagonal(), objective.rows(slice(0, 40))
+    M.update(objective, w, batch, rng)
+    unseen = np.arange(5, 10)
+    assert np.array_equal(np.flatnonzero(M.diagonal == 0), unseen)
+    filled = M.diagonal.copy()
+    filled[unseen] = np.mean(M.diagonal)
+    r = np.arange(1, w.size + 1).astype(dtype)
+    np.testing.assert_allclose(M.damped(0.0) @ r, r / filled**0.75, rtol=1e-6)
+    M.diagonal[:] = 0
+    assert np.array_equal(M.damped(0.0) @ r, r)
+    np.testing.assert_allclose(M.damped(16.0) @ r, r / 8)
+    for settings in ({}, {"rhs": "batch", "screening": False}):
+        optimizer, first = NewtonKrylov(preconditioner=Diagonal(), **settings), objective.full(w)[0]
+        new = w
+        for _ in range(5):
+            new, info = optimizer.step(objective, new, batch)
+            assert info.outcome == "accepted", info.reason
+        assert objective.loss(new, batch) < 0.9 * objective.loss(w, batch)
+        assert settings or objective.full(new)[0] < 0.9 * first
 
 
 def test_diagonal_saves_iterations_where_scales_differ():

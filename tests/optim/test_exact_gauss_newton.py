@@ -115,7 +115,7 @@ def test_precision_is_that_of_w(scale):
         ((-1.0,), "damping: expected a positive number"),
         ((math.inf,), "damping: expected a positive number"),
         ((math.nan,), "damping: expected a positive number"),
-        ((-0.1, np.zeros(6), 0.2), "damping: expected a positive number"),
+        ((-0.1, np.zeros(6), 0.2), "damping: expected a number of at least 0"),
         ((1.0, np.zeros(6), -0.2), "ridge: expected a number of at least 0"),
         ((1.0, np.zeros(6), math.nan), "ridge: expected a number of at least 0"),
         ((1.0, None, 0.2), "w: expected the point of the network"),

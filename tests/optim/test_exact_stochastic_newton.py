@@ -267,6 +267,32 @@ def test_objectives_that_show_no_network_are_refused():
         ExactStochasticNewton().step(objective, np.ones(2), None)
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.parametrize("mode", MODES)
+def test_curvature_that_overflows_is_named_and_may_be_skipped(mode):
+    """Inputs of 1e20 in float32: their squares are infinite, the loss is not."""
+    problem = Supervised(mlp((3, 4, 2), "relu"), softmax_cross_entropy)
+    rng = np.random.default_rng(0)
+    w = problem.init(rng, np.float32)
+    X = 1e20 * rng.standard_normal((6, 3)).astype(np.float32)
+    objective = Objective.of(problem, (X, np.arange(6) % 2))
+    w[problem.slots["0.weight"][0]] *= 1e-20
+    assert np.isfinite(objective.full(w)[0])
+    with pytest.raises(NonFiniteError, match=f"step of mode '{mode}' is not finite.*float64"):
+        ExactStochasticNewton(mode).step(objective, w, objective.data)
+    result = fit(objective, ExactStochasticNewton(mode), w, 1, on_nonfinite="skip")
+    assert np.array_equal(result.w, w)
+
+
+def test_another_w_is_refused():
+    problem, _, w, batch = setting()
+    optimizer = ExactStochasticNewton()
+    optimizer.step(Objective.of(problem), w, batch)
+    other = batch[0].astype(np.float32), batch[1]
+    with pytest.raises(ValueError, match=r"w: expected shape \(31,\) .*; use a new Exact"):
+        optimizer.step(Objective.of(problem), w.astype(np.float32), other)
+
+
 def test_regularization_of_some_parameters_is_refused():
     problem, _, w, batch = setting()
     objective = Objective.of(L2Regularized(problem, 0.1, np.arange(w.size) > 3))
@@ -284,11 +310,11 @@ def test_nonfinite_loss_is_told(mode):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "batch"}, "mode: expected one of 'layer', 'joint', 'gauss_newton', got 'batch'"),
+        ({"mode": "batch"}, "mode: expected 'layer', 'joint' or 'gauss_newton', got 'batch'"),
         ({"lr": 0}, "lr: expected a positive number, got 0"),
         ({"lr": np.nan}, "lr: expected a positive number, got nan"),
         ({"damping": -1.0}, "damping: expected a number of at least 0, got -1.0"),
-        ({"floor": 2.0}, "floor: expected a number from 0 to 1, got 2.0"),
+        ({"floor": 2.0}, r"floor: expected a number in \[0, 1\], got 2.0"),
         ({"power": -1.0}, "power: expected a number of at least 0, got -1.0"),
         ({"momentum": 1.0}, r"momentum: expected a number in \[0, 1\), got 1.0"),
     ],

@@ -372,10 +372,10 @@ def test_network_is_that_of_the_other_objective():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GrowingSample(first=0), "first: expected at least 1 sample, got 0"),
-        (lambda: GrowingSample(growth=0.9), "growth: expected a factor of at least 1, got 0.9"),
+        (lambda: GrowingSample(first=0), "first: expected an integer of at least 1, got 0"),
+        (lambda: GrowingSample(growth=0.9), "growth: expected a number of at least 1, got 0.9"),
         (lambda: GrowingSample(theta=0.0), "theta: expected a positive number, got 0.0"),
-        (lambda: VarianceReduced(0), "period: expected at least 1 step, got 0"),
+        (lambda: VarianceReduced(0), "period: expected an integer of at least 1, got 0"),
         (lambda: MovingAverage(1.0), r"decay: expected a number in \[0, 1\), got 1.0"),
     ],
 )

@@ -378,7 +378,7 @@ def test_trains_an_autoencoder_on_digits():
     [
         ({"damping": 0.0}, "damping: expected a positive number, got 0.0"),
         ({"damping": np.nan}, "damping: expected a positive number, got nan"),
-        ({"max_cg": 0}, "max_cg: expected at least 1 iteration, got 0"),
+        ({"max_cg": 0}, "max_cg: expected an integer of at least 1, got 0"),
         ({"tolerance": 1.0}, r"tolerance: expected a number in \(0, 1\), got 1.0"),
         ({"warm_start": 1.1}, r"warm_start: expected a number in \[0, 1\], got 1.1"),
         ({"curvature": "fisher"}, "curvature: expected 'hessian' or 'gauss_newton', got 'fisher'"),

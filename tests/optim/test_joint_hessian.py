@@ -1,11 +1,14 @@
 """Second order of piecewise-linear networks, all layers: identities against mcx.hessian."""
 
 import re
+import sys
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
+from mcx_nn import Supervised, mlp, softmax_cross_entropy
+from mcx_optim import Objective, spectrum
 from mcx_optim.joint_hessian import JointHessian
 from mcx_optim.sample_layers import backpropagate, matrices_of, vector_of
 from mcx_optim.spectral_adjustment import SpectralAdjustment
@@ -177,6 +180,28 @@ def test_largest_eigenvalues():
     one = problem.hessians.eigenvalues(layer=1, largest=1)
     assert np.array_equal(one, problem.hessians.eigenvalues(layer=1)[:, -1:])
     assert problem.hessians.eigenvalues(1, 9).shape == (3, 3)
+
+
+def test_largest_eigenvalues_of_a_sample_without_curvature():
+    """Sample 1 has a saturated softmax; the other samples keep their eigenvalues."""
+    problem = Supervised(mlp((4, 6, 3), "relu"), softmax_cross_entropy)
+    rng = np.random.default_rng(0)
+    objective, w = Objective.of(problem), problem.init(rng)
+    X = rng.standard_normal((3, 4))
+    X[1] *= 1e5
+    y = np.argmax(problem.predict(w, X), axis=1)
+    assert not spectrum(objective, w, (X, y))[1].any()
+    found = spectrum(objective, w, (X, y), largest=2)
+    assert np.array_equal(found[1], [0.0, 0.0])
+    others = spectrum(objective, w, (X[[0, 2]], y[[0, 2]]), largest=2)
+    assert np.array_equal(found[[0, 2]], others)
+    assert others.any(axis=1).all()
+
+
+def test_a_missing_scipy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
+    with pytest.raises(ImportError, match=r"largest: expected SciPy, .* pip install scipy"):
+        make((4, 5, 3), "relu", "softmax").hessians.eigenvalues(largest=2)
 
 
 def test_large_networks_are_left_to_lanczos():

@@ -375,10 +375,10 @@ def test_objective_without_slots_or_draws_is_refused():
         ({"lr": 0}, "lr: expected a positive number, got 0"),
         ({"lr": float("nan")}, "lr: expected a positive number, got nan"),
         ({"damping": 0.0}, "damping: expected a positive number, got 0.0"),
-        ({"kl_clip": -1.0}, "kl_clip: expected a positive number, got -1.0"),
+        ({"kl_clip": -1.0}, "kl_clip: expected a positive number or inf, got -1.0"),
         ({"momentum": 1.0}, r"momentum: expected a number in \[0, 1\), got 1.0"),
         ({"decay": 1.0}, r"decay: expected a number in \[0, 1\), got 1.0"),
-        ({"most": 0}, "most: expected at least 1, got 0"),
+        ({"most": 0}, "most: expected an integer of at least 1, got 0"),
         ({"factor_period": 0}, "factor_period: expected an integer of at least 1, got 0"),
         ({"inverse_period": 2.0}, "inverse_period: expected an integer of at least 1, got 2.0"),
         (

@@ -355,7 +355,7 @@ def test_run_continues_bit_for_bit_from_a_checkpoint(options, tmp_path):
     ("options", "message"),
     [
         ({"decay": 1.0}, "decay: expected a number in [0, 1), got 1.0"),
-        ({"most": 0}, "most: expected at least 1, got 0"),
+        ({"most": 0}, "most: expected an integer of at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused(options, message):

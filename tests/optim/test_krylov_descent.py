@@ -288,9 +288,9 @@ def test_without_scipy_it_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dimension": 0}, "dimension: expected at least 1, got 0"),
-        ({"iterations": 0}, "iterations: expected at least 1, got 0"),
-        ({"search_size": 0}, "search_size: expected at least 1, got 0"),
+        ({"dimension": 0}, "dimension: expected an integer of at least 1, got 0"),
+        ({"iterations": 0}, "iterations: expected an integer of at least 1, got 0"),
+        ({"search_size": 0}, "search_size: expected an integer of at least 1, got 0"),
         ({"curvature": "fisher"}, "curvature: expected 'hessian' or 'gauss_newton', got 'fisher'"),
         ({"rhs": GrowingSample}, "rhs: expected 'batch' or 'global' or an estimator, got <class"),
     ],

@@ -301,7 +301,7 @@ def test_non_finite_product_keeps_the_last_finite_iterate(negative, value):
         ({"negative": "follow"}, "negative: expected 'stop' or 'absolute', got 'follow'"),
         ({"damping": -1.0}, "damping: expected a number of at least 0, got -1.0"),
         ({"damping": np.nan}, "damping: expected a number of at least 0, got nan"),
-        ({"max_iterations": 0}, "max_iterations: expected at least 1, got 0"),
+        ({"max_iterations": 0}, "max_iterations: expected an integer of at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused(options, message):

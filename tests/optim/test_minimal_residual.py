@@ -61,7 +61,7 @@ def test_softmax_regression_is_solved(solver):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(ValueError, match=r"solver: expected 'cg' or 'cgls' or .*, got 'gmres'"):
+    with pytest.raises(ValueError, match=r"solver: expected 'cg', 'cgls', .*, got 'gmres'"):
         NewtonKrylov(solver="gmres")
     with pytest.raises(ValueError, match=r"preconditioner: expected None with .* other than 'cg'"):
         NewtonKrylov(solver="minres", preconditioner=Kronecker())

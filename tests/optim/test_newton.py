@@ -131,6 +131,35 @@ def test_without_curvature_the_step_is_the_gradient():
     assert Newton().step(objective, np.ones(2), None)[0].tolist() == [0.0, 1.0]
 
 
+def test_directions_without_curvature_take_the_step_of_the_largest():
+    """λ = 0 along (1, -1), and 2 s along (1, 1), where DHD has 2: the mean of g, and g/2, less."""
+    for scale in (1e-20, 1.0, 1e20):
+        g = scale * np.array([3.0, 1.0])
+        objective = Objective(
+            lambda w, batch, g=g, scale=scale: (
+                g @ w + scale * (w[0] + w[1]) ** 2 / 2,
+                g + scale * (w[0] + w[1]),
+            )
+        )
+        w, info = Newton().step(objective, np.zeros(2), None)
+        np.testing.assert_allclose(w, [-1 - 0.5, -1 + 0.5], rtol=1e-12)
+        assert info.gamma == 1
+
+
+def test_piecewise_linear_terms_are_walked_down():
+    objective = Objective(
+        lambda w, batch: (
+            w[0] ** 2 + np.abs(w[1] - 5),
+            np.stack([2 * w[0], np.sign(w[1] - 5)]),
+        )
+    )
+    optimizer, w = Newton(), np.array([3.0, -2.6])
+    for _ in range(10):
+        w, _ = optimizer.step(objective, w, None)
+        assert abs(w[1]) < 6
+    assert objective.loss(w, None) < 0.05
+
+
 def test_rounding_of_the_loss_decides_nothing():
     """1e8 + w²/2: the decrease from 1e-5 is lost, and the step is right all the same."""
     objective = Objective(lambda w, batch: (1e8 + w @ w / 2, w))

@@ -301,7 +301,7 @@ def test_results_of_the_wrong_shape_or_dtype_are_refused(value_and_grad, message
         ({"data": (np.ones(3), np.ones(4))}, r"data: expected arrays of one length.*\(3, 4\)"),
         ({"data": (np.ones(0), np.ones(0))}, "data: expected at least one sample"),
         ({"data": ()}, "data: expected"),
-        ({"chunk": 0}, "chunk: expected a positive number of rows, got 0"),
+        ({"chunk": 0}, "chunk: expected an integer of at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused(options, message):

@@ -69,6 +69,28 @@ def test_nonfinite_summary_is_named_and_changes_nothing():
     assert optimizer.state_dict() == before
 
 
+def test_a_group_at_rest_leaves_the_rates_finite():
+    """The gradient and the curvature of w₀ are such that the cubic term, of w₀ alone, is zero."""
+    objective = Objective(
+        lambda w, batch: (
+            w[0] ** 3 / 3 - w[0] + (w[1] - 3) ** 2,
+            np.stack([w[0] ** 2 - 1, 2 * (w[1] - 3)]),
+        )
+    )
+    settings = {"damping": 1.0, "warmup": 0, "period": 1, "averaging": 0}
+    optimizer = PartitionNewton("parameter", **settings)
+    w, _ = optimizer.step(objective, np.array([3.0, 0.0]), None)
+    w, _ = optimizer.step(objective, np.array([1.0, w[1]]), None)
+    assert optimizer.rates[0] == 0.0
+    assert np.isfinite(optimizer.rates).all()
+    assert np.isfinite(w).all()
+
+
+def test_a_list_is_refused():
+    with pytest.raises(TypeError, match="w: expected an array of float32 or float64, got list"):
+        PartitionNewton("single").step(quadratic(spd(2), np.ones(2)), [1.0, 2.0], None)
+
+
 def test_partitions_by_name():
     groups = {"single": 1, "tensor": 4, "layer": 2, "output": 5, "parameter": 23}
     for name, count in groups.items():
@@ -99,8 +121,8 @@ def test_partitions_that_do_not_fit_are_refused():
         ({"partition": None}, "partition: expected a Partition .* got None"),
         ({"damping": 0.0}, "damping: expected a positive number, got 0.0"),
         ({"damping": np.nan}, "damping: expected a positive number, got nan"),
-        ({"regularization": -1.0}, "regularization: expected a number ≥ 0, got -1.0"),
-        ({"regularization": np.nan}, "regularization: expected a number ≥ 0, got nan"),
+        ({"regularization": -1.0}, "regularization: expected a number of at least 0, got -1.0"),
+        ({"regularization": np.nan}, "regularization: expected a number of at least 0, got nan"),
         ({"momentum": 1.0}, r"momentum: expected a number in \[0, 1\), got 1.0"),
         ({"dampening": 1.0}, r"dampening: expected a number in \[0, 1\), got 1.0"),
         ({"rate_momentum": -0.1}, r"rate_momentum: expected a number in \[0, 1\), got -0.1"),

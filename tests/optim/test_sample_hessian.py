@@ -305,7 +305,7 @@ def test_public_functions_take_an_objective():
         (lambda h: h.eigenvalues(2), "layer: expected a position from 0 to 1"),
         (lambda h: h.trace(-1), "layer: expected a position from 0 to 1"),
         (lambda h: h.trace("0"), "layer: expected a position from 0 to 1"),
-        (lambda h: h.eigenvalues(largest=0), "largest: expected at least 1"),
+        (lambda h: h.eigenvalues(largest=0), "largest: expected an integer of at least 1"),
         (lambda h: h.direction(abs, "all"), "mode: expected 'layer' or 'joint', got 'all'"),
         (lambda h: h.direction(abs, ridge=-1.0), "ridge: expected a number of at least 0"),
         (lambda h: h.direction(abs, ridge=1.0), "w: expected the point of the network"),

@@ -379,7 +379,8 @@ def test_bad_settings_are_refused(solver):
         with pytest.raises(ValueError, match=f"{name}: damping: expected a number of at least 0"):
             solver(spd(3), np.ones(3), damping=damping)
     least = 2 if solver is cgls else 1
-    with pytest.raises(ValueError, match=f"{name}: max_iterations: expected at least {least}, got"):
+    message = f"{name}: max_iterations: expected an integer of at least {least}, got"
+    with pytest.raises(ValueError, match=message):
         solver(spd(3), np.ones(3), max_iterations=least - 1)
 
 

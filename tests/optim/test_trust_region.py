@@ -237,8 +237,8 @@ def test_device_arrays_give_the_steps_of_the_host(dtype):
         ({"accept": -0.1}, "0 <= accept < low < high < 1, got -0.1, 0.25, 0.75"),
         ({"accept": 0.3}, "got 0.3, 0.25, 0.75"),
         ({"high": 1.0}, "got 0.1, 0.25, 1.0"),
-        ({"max_cg": 0}, "max_cg: expected an integer of at least 1 iteration, got 0"),
-        ({"max_cg": 1.5}, "max_cg: expected an integer of at least 1 iteration, got 1.5"),
+        ({"max_cg": 0}, "max_cg: expected an integer of at least 1, got 0"),
+        ({"max_cg": 1.5}, "max_cg: expected an integer of at least 1, got 1.5"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

@@ -93,5 +93,5 @@ def test_state_continues_bit_for_bit(taken, rng):
 
 
 def test_bad_period_is_refused():
-    with pytest.raises(ValueError, match="period: expected 0 samples or more, got -1"):
+    with pytest.raises(ValueError, match="period: expected an integer of at least 0, got -1"):
         UniformAverage(-1)
