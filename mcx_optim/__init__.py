@@ -40,7 +40,7 @@ from mcx_optim.partition import Partition
 from mcx_optim.partition_newton import PartitionNewton
 from mcx_optim.progress import ProgressBar
 from mcx_optim.rmsprop import RMSProp
-from mcx_optim.sample_hessian import SampleHessians, sample_hessians, spectrum, trace
+from mcx_optim.sample_hessian import SampleHessians, newton_direction, spectrum, trace
 from mcx_optim.schedules import Constant, Cosine, StepDecay, Warmup
 from mcx_optim.sgd import SGD
 from mcx_optim.shampoo import Shampoo
@@ -106,7 +106,7 @@ __all__ = [
     "minimize",
     "minimize_cubic",
     "minres",
-    "sample_hessians",
+    "newton_direction",
     "spectrum",
     "steihaug",
     "summary",

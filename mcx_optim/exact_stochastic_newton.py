@@ -5,7 +5,7 @@ import numpy as np
 from mcx_optim.errors import NonFiniteError
 from mcx_optim.exact_gauss_newton import gauss_newton_direction
 from mcx_optim.krylov import length
-from mcx_optim.sample_hessian import sample_hessians
+from mcx_optim.sample_hessian import SampleHessians
 from mcx_optim.schedules import learning_rate, rate_or_schedule
 from mcx_optim.settings import fraction, word
 from mcx_optim.spectral_adjustment import SpectralAdjustment
@@ -149,7 +149,7 @@ class ExactStochasticNewton:
             if self.mode == "gauss_newton":
                 delta = gauss_newton_direction(network, self.adjustment.damping, w, ridge)
             else:
-                delta = sample_hessians(network).direction(self.adjustment, self.mode, w, ridge)
+                delta = SampleHessians(network).direction(self.adjustment, self.mode, w, ridge)
         except np.linalg.LinAlgError:  # of matrices that are not finite
             delta = None
         if delta is None or not np.isfinite(delta).all():

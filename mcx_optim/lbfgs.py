@@ -162,6 +162,11 @@ class LBFGS:
         return z
 
     def _remember(self, s, y):
-        """Add a pair of enough curvature, and drop the oldest if there are too many."""
-        if float(s @ y) > LEAST_CURVATURE * length(s) * length(y):
+        """Add a pair of enough curvature, and drop the oldest if there are too many.
+
+        One so short that its products lose digits to underflow is of none.
+        """
+        curvature, limits = float(s @ y), np.finfo(s.dtype)
+        visible = min(curvature, float(y @ y)) > float(limits.tiny) / float(limits.eps)
+        if visible and curvature > LEAST_CURVATURE * length(s) * length(y):
             self._pairs = [*self._pairs, (s, y)][-self.history :]

@@ -21,6 +21,7 @@ import numpy as np
 from mcx_optim.joint_hessian import JointHessian
 from mcx_optim.sample_layers import backpropagate, matrices_of, times, vector_of
 from mcx_optim.settings import at_least, integer, word
+from mcx_optim.spectral_adjustment import SpectralAdjustment
 
 
 def spectrum(objective, w, batch, layer=None, largest=None):
@@ -64,7 +65,7 @@ def spectrum(objective, w, batch, layer=None, largest=None):
     >>> spectrum(objective, np.array([1.0, 0.0, 1.0, 0.0]), batch, layer=0)
     array([[10.]])
     """
-    return sample_hessians(objective.piecewise_linear(w, batch)).eigenvalues(layer, largest)
+    return SampleHessians(objective.piecewise_linear(w, batch)).eigenvalues(layer, largest)
 
 
 def trace(objective, w, batch, layer=None):
@@ -78,12 +79,46 @@ def trace(objective, w, batch, layer=None):
     >>> trace(objective, np.zeros(3), (np.array([[1.0, 2.0], [0.0, 0.0]]), np.zeros((2, 1))))
     array([12.,  2.])
     """
-    return sample_hessians(objective.piecewise_linear(w, batch)).trace(layer)
+    return SampleHessians(objective.piecewise_linear(w, batch)).trace(layer)
 
 
-def sample_hessians(network):
-    """Return the `SampleHessians` of a network, as `Supervised.piecewise_linear` makes it."""
-    return SampleHessians(network)
+def newton_direction(objective, w, batch, adjustment=None, mode="layer"):
+    """Return the mean over the samples of their closed-form Newton directions, (P,).
+
+    Parameters
+    ----------
+    objective : Objective
+        As for `spectrum`; an L2 term, its `ridge`, belongs to the Hessians and the gradients.
+    w : (P,) array
+    batch : tuple of arrays
+    adjustment : callable, optional
+        As for `SampleHessians.direction`; default: ``SpectralAdjustment()``.
+    mode : {"layer", "joint"}
+        Whether the Hessians are cut to their diagonal blocks.
+
+    Raises
+    ------
+    ValueError
+        As `mcx_nn.Supervised.piecewise_linear` and `SampleHessians.direction` do.
+
+    References
+    ----------
+    A reconstruction from the abstract of C. Mehouachi and C. Kasmi, "Exact stochastic second order
+    deep learning" (2021): see the head of this module.
+
+    Examples
+    --------
+    Newton's method, of which one step solves least squares with one sample:
+
+    >>> from mcx_nn import Dense, Sequential, Supervised, mean_squared_error
+    >>> from mcx_optim import Objective
+    >>> objective = Objective.of(Supervised(Sequential([Dense(1, 1)]), mean_squared_error))
+    >>> batch = np.array([[3.0]]), np.array([[5.0]])
+    >>> newton_direction(objective, np.zeros(2), batch, adjustment=lambda h: h)
+    array([1.5, 0.5])
+    """
+    hessians = SampleHessians(objective.piecewise_linear(w, batch))
+    return hessians.direction(adjustment or SpectralAdjustment(), mode, w, objective.ridge)
 
 
 class SampleHessians:
@@ -113,7 +148,7 @@ class SampleHessians:
     >>> model = Sequential([Dense(1, 1), Activation("relu"), Dense(1, 1)])
     >>> problem = Supervised(model, mean_squared_error)
     >>> batch = np.array([[2.0]]), np.array([[1.0]])
-    >>> hessians = sample_hessians(problem.piecewise_linear(np.array([1.0, 0.0, 1.0, 0.0]), batch))
+    >>> hessians = SampleHessians(problem.piecewise_linear(np.array([1.0, 0.0, 1.0, 0.0]), batch))
     >>> hessians.trace(), hessians.trace(layer=1)
     (array([20.]), array([10.]))
     >>> hessians.direction(lambda h: abs(h) + 1.0).round(4)

@@ -17,7 +17,7 @@ from mcx_nn import (
     softmax_cross_entropy,
     squared_hinge,
 )
-from mcx_optim.sample_hessian import sample_hessians
+from mcx_optim.sample_hessian import SampleHessians
 
 SIZES = [(4, 3), (4, 5, 3), (2, 4, 5, 3), (3, 5, 2, 4, 2)]
 LOSSES = {
@@ -58,7 +58,7 @@ class Problem:
 
     @property
     def hessians(self):
-        return sample_hessians(self.network)
+        return SampleHessians(self.network)
 
     def samples(self):
         X, y = self.batch

@@ -142,6 +142,15 @@ def test_pairs_without_curvature_are_left_out():
     assert info.new_loss < 0
 
 
+def test_pairs_whose_products_underflow_are_left_out():
+    """In float32 ‖y‖² is 0 for ‖y‖ = 1e-25, and would be divided by."""
+    optimizer, s = LBFGS(), np.ones(2, np.float32)
+    optimizer._remember(s, np.float32(1e-25) * s)
+    assert optimizer.state_dict() == {}
+    optimizer._remember(s, np.float32(1e-10) * s)
+    assert len(optimizer.state_dict()["S"]) == 1
+
+
 def test_a_failed_search_starts_again_from_the_gradient():
     objective, optimizer, w = rosenbrock(), LBFGS(), np.array([-1.2, 1.0])
     for _ in range(5):

@@ -16,7 +16,7 @@ from mcx_nn import (
 from mcx_optim import Objective
 from mcx_optim.exact_gauss_newton import gauss_newton_direction
 from mcx_optim.joint_hessian import JointHessian
-from mcx_optim.sample_hessian import sample_hessians, spectrum, trace
+from mcx_optim.sample_hessian import SampleHessians, newton_direction, spectrum, trace
 from mcx_optim.sample_layers import backpropagate, matrices_of, vector_of
 from mcx_optim.spectral_adjustment import SpectralAdjustment
 from tests.optim.piecewise import (
@@ -235,7 +235,7 @@ def test_dropout_with_its_masks():
     problem = Supervised(model, mean_squared_error)
     w, batch = problem.init(rng), (rng.random((3, 4)), rng.random((3, 3)))
     problem.draw_masks(rng, batch)
-    hessians = sample_hessians(problem.piecewise_linear(w, batch))
+    hessians = SampleHessians(problem.piecewise_linear(w, batch))
     whole = mcx.hessian(lambda v: problem.value(v, batch), w)
     close(hessians.trace().mean(), np.trace(whole))
     joint = JointHessian(hessians.layers, hessians.curvature)
@@ -314,3 +314,16 @@ def test_public_functions_take_an_objective():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call(make((3, 5, 2), "relu", "softmax").hessians)
+
+
+@pytest.mark.parametrize("mode", ["layer", "joint"])
+def test_direction_of_an_objective_knows_its_l2_term(mode):
+    problem, adjustment = make((3, 5, 2), "relu", "softmax"), SpectralAdjustment(0.3)
+    plain, regularized = problem.problem, L2Regularized(problem.problem, 0.5)
+    for each, ridge in ((plain, 0.0), (regularized, 0.5)):
+        found = newton_direction(Objective.of(each), problem.w, problem.batch, adjustment, mode)
+        expected = problem.hessians.direction(adjustment, mode, problem.w, ridge)
+        assert np.array_equal(found, expected)
+    found = newton_direction(Objective.of(plain), problem.w, problem.batch, mode=mode)
+    expected = problem.hessians.direction(SpectralAdjustment(), mode)
+    assert np.array_equal(found, expected)

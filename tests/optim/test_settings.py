@@ -29,6 +29,7 @@ from mcx_optim import (
     Objective,
     PartitionNewton,
     RMSProp,
+    SampleHessians,
     Shampoo,
     SpectralAdjustment,
     TrustRegion,
@@ -39,7 +40,6 @@ from mcx_optim import (
     gauss_newton_direction,
     lanczos,
     minres,
-    sample_hessians,
     steihaug,
     truncated_cg,
 )
@@ -201,7 +201,7 @@ def direction(damping, ridge):
 
 def newton_direction(damping, ridge):
     supervised, objective, w = problem("relu")
-    hessians = sample_hessians(supervised.piecewise_linear(w, objective.data))
+    hessians = SampleHessians(supervised.piecewise_linear(w, objective.data))
     return hessians.direction(SpectralAdjustment(damping), "layer", w, ridge)
 
 
