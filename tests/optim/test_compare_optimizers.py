@@ -340,10 +340,9 @@ def test_figure_shows_what_it_says(curves):
     assert cg.column("energy")[10] < lscg.column("energy")[10]
     wild = curves["indefinite"]["CG"].column("energy")
     assert max(new - old for old, new in pairwise(wild)) > abs(wild[-1])
-    for row, other in zip(
-        curves["SPD"]["conjugate residual"].epochs, curves["SPD"]["MINRES"].epochs, strict=True
-    ):
-        assert row["energy"] == pytest.approx(other["energy"], rel=1e-6)
+    # One and the same method in exact arithmetic; after more iterations rounding parts them.
+    both = [curves["SPD"][solver].column("energy") for solver in ("conjugate residual", "MINRES")]
+    np.testing.assert_allclose(both[0][:16], both[1][:16], rtol=1e-12)
 
 
 def test_krylov_solvers_writes_table_picture_and_log(tmp_path):

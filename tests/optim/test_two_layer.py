@@ -202,7 +202,12 @@ def test_newton_solves_the_newton_equation():
         case = problem(seed)
         g, H = derivatives(*case)
         newton = flat(two_layer_direction(*case, lambda h: h))
-        bound = 1e-13 * np.abs(H).max() * np.abs(newton).max() + 1e-300
+        W1, w2, x, slope, curvature = case
+        # The oracle's slope is that at an output with the rounding of a product of its own.
+        inputs = np.maximum(x @ W1, 0)
+        rounding = 4 * np.finfo(float).eps * abs(curvature) * (np.abs(inputs) @ np.abs(w2))
+        bound = 1e-13 * np.abs(H).max() * np.abs(newton).max()
+        bound += rounding * np.abs(g).max() / abs(slope) + 1e-300
         np.testing.assert_allclose(H @ newton, -g, rtol=0, atol=bound)
 
 
