@@ -1,15 +1,14 @@
 """Newton's method for the learning rates of groups of parameters."""
 
-import math
-
 import numpy as np
 
 from mcx_optim.cubic import minimize_cubic
 from mcx_optim.errors import NonFiniteError
 from mcx_optim.krylov import length
 from mcx_optim.partition import Partition
+from mcx_optim.plateau import ReduceOnPlateau
 from mcx_optim.probe import check_point, describe
-from mcx_optim.settings import at_least, fraction, integer, positive
+from mcx_optim.settings import at_least, fraction, integer
 from mcx_optim.state import entries, expect_alike, nested
 from mcx_optim.step_info import StepLog
 from mcx_optim.summary import Summary
@@ -285,43 +284,3 @@ class PartitionNewton:
         old = step.eta if self.rates is None else self.rates
         self.rates = self.rate_momentum * old + (1 - self.rate_momentum) * step.eta
         return None
-
-
-class ReduceOnPlateau:
-    """A number, multiplied by `factor` where a loss has stopped decreasing.
-
-    That is after more than `patience` losses in a row that are not less than best - threshold
-    |best|, with the last loss that was less as the best.
-
-    Raises
-    ------
-    ValueError
-        If the number is not positive or a setting is out of range.
-    """
-
-    def __init__(self, value: float, patience: int, threshold: float, factor: float):
-        self.value = positive("damping", value)
-        self.patience = integer("patience", patience, 0)
-        self.threshold = fraction("threshold", threshold)
-        self.factor = fraction("factor", factor, "(]")
-        self._best = math.inf
-        self._waited = 0
-
-    def update(self, loss: float):
-        """Take in the next loss."""
-        least = min(self._best * (1 - self.threshold), self._best * (1 + self.threshold))
-        if loss < least:
-            self._best, self._waited = loss, 0
-            return
-        self._waited += 1
-        if self._waited > self.patience:
-            self.value, self._waited = self.factor * self.value, 0
-
-    def state_dict(self):
-        """Return the number, the best loss and how many were not better."""
-        return {"value": self.value, "best": self._best, "waited": self._waited}
-
-    def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
-        self.value, self._best = float(state["value"]), float(state["best"])
-        self._waited = int(state["waited"])

@@ -11,26 +11,9 @@ import mcx_optim
 from mcx_nn import Supervised, mean_squared_error, mlp
 from mcx_optim import GaussNewton, Hessian, Objective, Status, lanczos, truncated_cg
 from tests.optim.problems import network, spd
+from tests.optim.systems import Operator, symmetric
 
 MODULE = sys.modules["mcx_optim.lanczos"]
-
-
-class Operator:
-    """The linear operator p -> function(p)."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def __matmul__(self, p):
-        return self.function(p)
-
-
-def symmetric(values, seed=0, dtype=np.float64):
-    """Return a symmetric matrix with these eigenvalues, and a right-hand side on all of them."""
-    rng = np.random.default_rng(seed)
-    Q = np.linalg.qr(rng.standard_normal((len(values), len(values))))[0]
-    A = (Q * values) @ Q.T
-    return ((A + A.T) / 2).astype(dtype), rng.standard_normal(len(values)).astype(dtype)
 
 
 def krylov(A, b, k):
