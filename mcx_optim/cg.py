@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.scaled import power_of_two
 from mcx_optim.settings import at_least, integer, word
 
 FLAT_RATIO = 1e-8
@@ -79,7 +80,7 @@ def truncated_cg(
     negative = word("truncated_cg: negative", negative, ("stop", "follow", "ignore"))
     # In units of a power of two near ‖b‖, squares stay in range, and no digit changes.
     size = length(b)
-    unit = 2.0 ** round(math.log2(size)) if 0 < size < math.inf else 1.0
+    unit = power_of_two(size)
     b = b / b.dtype.type(unit)
     precondition = (lambda r: r) if preconditioner is None else preconditioner.__matmul__
     x, r, p = np.zeros_like(b), b, precondition(b)

@@ -24,12 +24,12 @@ os.environ.setdefault("NPROC", str(THREADS))  # from which JAX takes the size of
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import importlib.metadata  # noqa: E402
-import math  # noqa: E402
-import platform  # noqa: E402
-import time  # noqa: E402
+import importlib.metadata  # noqa: E402 - after the environment is set
+import math  # noqa: E402 - after the environment is set
+import platform  # noqa: E402 - after the environment is set
+import time  # noqa: E402 - after the environment is set
 
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - after the environment is set
 
 
 def peer(name: str):

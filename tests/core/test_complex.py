@@ -24,7 +24,7 @@ class TestComplexCoefficients:
         z = func(mcx.perturb(self.x, self.p, self.p))
         np.testing.assert_array_equal(z.value, func(self.x))
         h = 2.0**-10
-        d = lambda f: (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)  # noqa: E731
+        d = lambda f: (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)  # noqa: E731 - one line of mathematics
         first = d(lambda t: func(self.x + t * self.p))
         second = d(lambda s: d(lambda t: func(self.x + (s + t) * self.p)))
         np.testing.assert_allclose(z.im(1), first, rtol=1e-6)
@@ -101,7 +101,7 @@ def test_derivative_along_a_complex_direction(call):
     z = call(mcx.perturb(W, D, D))
     np.testing.assert_array_equal(z.value, call(W))
     assert z.dtype == call(W).dtype
-    d = lambda f, h: (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)  # noqa: E731
+    d = lambda f, h: (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)  # noqa: E731 - one line of mathematics
     first = d(lambda t: call(W + t * D), 2.0**-9)
     second = d(lambda s: d(lambda t: call(W + (s + t) * D), 2.0**-9), 2.0**-9)
     np.testing.assert_allclose(z.im(1), first, rtol=1e-7, atol=1e-8)
