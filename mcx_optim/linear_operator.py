@@ -26,6 +26,8 @@ def as_linear_operator(curvature):
     ------
     ImportError
         If SciPy, or CuPy, is not installed.
+    TypeError
+        In a product, if the vector is complex.
 
     Examples
     --------
@@ -42,11 +44,19 @@ def as_linear_operator(curvature):
     """
     gradient = curvature.gradient
 
+    def converted(p):
+        if p.dtype.kind == "c":
+            raise TypeError(
+                "as_linear_operator: expected real vectors, got complex ones; multiply real and "
+                "imaginary parts one after the other"
+            )
+        return p.astype(gradient.dtype, copy=False)
+
     def matvec(p):
-        return curvature @ np.reshape(p, -1).astype(gradient.dtype, copy=False)
+        return curvature @ converted(np.reshape(p, -1))
 
     def matmat(columns):
-        return curvature.block(columns.T.astype(gradient.dtype, copy=False)).T
+        return curvature.block(converted(columns.T)).T
 
     return _library(type(gradient)).LinearOperator(
         (gradient.size, gradient.size),

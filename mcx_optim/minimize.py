@@ -113,6 +113,8 @@ def minimize(
     tol = at_least("tol", tol, 0)
     max_iterations = integer("max_iterations", max_iterations, 1)
     optimizer = _optimizer(method)
+    if np.iscomplexobj(w0):
+        raise TypeError("w0: expected real numbers, got complex ones; minimize over both parts")
     w = w0.copy() if getattr(w0, "dtype", None) in (np.float32, np.float64) else np.array(w0, float)
     objective = _Function(f, grad)
     loss, g = objective.full(w)

@@ -132,3 +132,11 @@ def test_objective_makes_one_of_its_hessian(convex, rng):
     p = rng.standard_normal(15)
     np.testing.assert_array_equal(operator @ p, H @ p)
     np.testing.assert_allclose(linalg.eigsh(operator, 1)[0], np.linalg.eigvalsh(dense)[-1:])
+
+
+def test_complex_vectors_are_refused(convex):
+    """Their imaginary part would be dropped."""
+    operator = as_linear_operator(convex[0])
+    for p in (np.ones(15) * 1j, np.ones((15, 2)) * 1j):
+        with pytest.raises(TypeError, match="expected real vectors, got complex ones"):
+            operator @ p

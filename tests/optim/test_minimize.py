@@ -324,3 +324,9 @@ def test_derivatives_of_mcx_pass_to_scipy(method):
     if given:
         full = optimize.minimize(p, p.x0, jac=jac, hess=hess, method=method)
         np.testing.assert_allclose(full.x, result.x, atol=1e-6)
+
+
+def test_a_complex_start_is_refused():
+    """Its imaginary part would be dropped."""
+    with pytest.raises(TypeError, match="w0: expected real numbers, got complex ones"):
+        minimize(lambda w: w @ w, np.array([1.0 + 1j, 2.0]))
