@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import sys
 from functools import lru_cache
+from importlib import import_module
 
 import numpy as np
 
@@ -18,6 +20,7 @@ RULES: dict = {}  # function object -> rule (an object with .verb and .apply)
 REFUSED: dict = {}  # function object -> reason
 REFUSED_MODULES: dict[str, str] = {}  # module prefix -> reason, for modules NumPy loads lazily
 METHODS: dict = {}  # (ufunc, method name) -> function with the same meaning
+CHAPTERS: dict[str, str] = {}  # module of rules that a first miss imports -> package it is for
 
 # Signatures of NumPy's C functions, where NumPy does not tell them.
 _SIGNATURES = {
@@ -90,6 +93,7 @@ def classify(func) -> str:
         If the function is in no group (or in two).
     """
     func = public(func)
+    load_chapters()
     groups = []
     if func in RULES:
         groups.append(RULES[func].verb)
@@ -114,6 +118,21 @@ def reason_refused(func) -> str | None:
         if module == prefix or module.startswith(prefix + "."):
             return reason
     return None
+
+
+def load_chapters() -> bool:
+    """Import the chapters of rules whose package is in use, and tell whether any is new."""
+    due = [chapter for chapter, package in CHAPTERS.items() if package in sys.modules]
+    for chapter in due:
+        import_module(chapter)
+        CHAPTERS.pop(chapter, None)
+    return bool(due)
+
+
+def found(table: dict, key):
+    """Return the entry of a table of rules, after loading further chapters if need be, or None."""
+    entry = table.get(key)
+    return table.get(key) if entry is None and load_chapters() else entry
 
 
 def register(func, rule) -> None:
@@ -167,7 +186,7 @@ def call_ufunc(number, ufunc, method, inputs, kwargs):
     if _hands_over(number, inputs):
         return NotImplemented
     if method == "__call__" and not kwargs:
-        rule = RULES.get(ufunc)
+        rule = found(RULES, ufunc)
         if rule is None:
             raise unsupported(ufunc, inputs)
         return rule.apply(ufunc, _as_arrays(inputs), kwargs)
@@ -192,7 +211,7 @@ def _call_with_options(number, ufunc, method, inputs, kwargs):
         )
     if method != "__call__":
         return _call_method(ufunc, method, inputs, kwargs, out)
-    rule = RULES.get(ufunc)
+    rule = found(RULES, ufunc)
     if rule is None:
         raise unsupported(ufunc, inputs)
     inputs = _as_arrays(inputs)
@@ -242,7 +261,7 @@ def _call_where(rule, ufunc, inputs, out, where):
 
 def _call_method(ufunc, method, inputs, kwargs, out):
     """Answer ufunc.reduce, ufunc.accumulate and ufunc.outer through the function they amount to."""
-    func = METHODS.get((ufunc, method))
+    func = found(METHODS, (ufunc, method))
     if func is None:
         raise unsupported(ufunc, inputs, f"its method .{method} has no rule yet")
     result = func(*inputs, **kwargs)
@@ -259,7 +278,7 @@ def call_function(number, func, types, args, kwargs):
         n.rank > number.rank and type(n) is not type(number) for n in numbers_of((args, kwargs))
     ):
         return NotImplemented
-    rule = RULES.get(func)
+    rule = found(RULES, func)
     if rule is None:
         raise unsupported(func, (args, kwargs, number))
     args, kwargs, out = _without_out(func, args, kwargs)

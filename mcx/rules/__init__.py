@@ -1,6 +1,35 @@
-"""The rules: tables by chapter of the NumPy reference. Importing them fills the registry."""
+"""The rules: tables by chapter of the NumPy reference. Importing them fills the registry.
 
+Arithmetic, products, reductions and shapes are there from the start; `LATER` lists the chapters
+that the first function without a rule brings in, if their package is in use.
+"""
+
+from mcx.dispatch import CHAPTERS
 from mcx.rules import arithmetic, creation, logic, products, reductions, shaping
 from mcx.rules.refused import NOT_YET
 
-__all__ = ["NOT_YET", "arithmetic", "creation", "logic", "products", "reductions", "shaping"]
+LATER = {
+    "mcx.rules.equations": "numpy",
+    "mcx.rules.factorizations": "numpy",
+    "mcx.rules.statistics": "numpy",
+    "mcx.rules.ordering": "numpy",
+    "mcx.rules.writing": "numpy",
+    "mcx.rules.making": "numpy",
+    "mcx.rules.fourier": "numpy",
+    "mcx.rules.polynomials": "numpy",
+    "mcx.rules.calculus": "numpy",
+    "mcx.rules.domains": "numpy",
+    "mcx.rules.special": "scipy.special",
+}
+CHAPTERS.update(LATER)
+
+__all__ = [
+    "LATER",
+    "NOT_YET",
+    "arithmetic",
+    "creation",
+    "logic",
+    "products",
+    "reductions",
+    "shaping",
+]

@@ -25,7 +25,7 @@ NOT_YET = dict.fromkeys(
         np.vander, np.arange, np.tri, np.fromfunction, np.array, np.asarray, np.asanyarray,
         np.ascontiguousarray, np.asfortranarray, np.require,
         np.linalg.cholesky, np.linalg.cond, np.linalg.det, np.linalg.eig, np.linalg.eigh,
-        np.linalg.eigvals, np.linalg.eigvalsh, np.linalg.inv, np.linalg.lstsq,
+        np.linalg.eigvals, np.linalg.eigvalsh, np.linalg.lstsq,
         np.linalg.matrix_norm, np.linalg.matrix_power, np.linalg.matrix_rank, np.linalg.multi_dot,
         np.linalg.pinv, np.linalg.qr, np.linalg.slogdet, np.linalg.solve, np.linalg.svd,
         np.linalg.svdvals, np.linalg.tensorinv, np.linalg.tensorsolve,

@@ -2,15 +2,18 @@
 
 A rule is an instance of a verb: `linear` (apply to every plane), `multilinear` (table of products),
 `analytic` (Taylor coefficients at the value), `selection` (indices from the value plane, gather on
-all), `value` (answer from the value plane), `constant` (piecewise constant: derivative zero) and
-`composed` (a formula in NumPy syntax). Each has two methods: `planes` for Multicomplex operands,
+all), `value` (answer from the value plane), `constant` (piecewise constant: derivative zero),
+`composed` (a formula in NumPy syntax), `lifted` (a differential, lifted by degrees) and `assigning`
+(writes into its first argument). Each has two methods: `planes` for Multicomplex operands,
 `record` for a recorder's. The mathematics is in `mcx.rules`.
 """
 
 from mcx.verbs.analytic import Analytic, Bivariate, Divide
+from mcx.verbs.assigning import Assigning
 from mcx.verbs.base import Rule
 from mcx.verbs.composed import Composed
 from mcx.verbs.constant import Constant, Fresh, Value
+from mcx.verbs.lifted import Lifted
 from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
 from mcx.verbs.multilinear import Multilinear
 from mcx.verbs.primitive import primitive, register_analytic, register_bilinear, register_linear
@@ -18,6 +21,7 @@ from mcx.verbs.selection import Choice, Selection
 
 __all__ = [
     "Analytic",
+    "Assigning",
     "Bivariate",
     "Choice",
     "Composed",
@@ -25,6 +29,7 @@ __all__ = [
     "Divide",
     "Elementwise",
     "Fresh",
+    "Lifted",
     "Linear",
     "Multilinear",
     "Reduction",

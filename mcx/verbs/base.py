@@ -26,12 +26,12 @@ def zero_like(x):
     return np.zeros_like(x) if hasattr(x, "dtype") else type(x)(0)
 
 
-def _first(args, kwargs):
+def first_number(args, kwargs):
     """Return the number that answers: the one of the youngest tape, else any; None if none."""
     top = None
     for x in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(x, (list, tuple)):
-            x = _first(x, None)
+            x = first_number(x, None)
         if isinstance(x, Number) and (top is None or x.rank > top.rank):
             top = x
     return top
@@ -52,7 +52,7 @@ class Rule:
 
     def apply(self, func, args, kwargs, like=None):
         """Evaluate func for arguments with at least one number (or made in the image of one)."""
-        top = _first(args, kwargs)
+        top = first_number(args, kwargs)
         top = like if top is None else top
         if type(top) is Recorded:
             return self.record(func, args, kwargs, top.tape)

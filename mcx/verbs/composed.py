@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.dispatch import name_of, numbers_of, value_of
+from mcx.array import Multicomplex
+from mcx.dispatch import is_number, name_of, numbers_of, value_of
 from mcx.record import Recorded, shares_memory
-from mcx.verbs.base import Rule, number_on
+from mcx.tree import tree_zip
+from mcx.verbs.base import Rule, number_on, replaced
 
 
 class Composed(Rule):
-    """A formula in NumPy syntax over other rules; the value plane is NumPy's own call."""
+    """A formula in NumPy syntax over other rules; the value plane is NumPy's own call.
+
+    The result may be a tuple or list, of which the parts that are plain (counts, ranks) are NumPy's.
+    """
 
     verb = "composed"
 
@@ -20,20 +25,36 @@ class Composed(Rule):
 
     def planes(self, func, args, kwargs, like):
         result = self.formula(*args, **kwargs)
-        if any(shares_memory(result, x) for x in numbers_of(args)):
-            result = result.copy()  # a formula of one term is a view of its operand
-        if not result.algebra.exact:
-            plain = {k: value_of(v) for k, v in kwargs.items()}
-            value = func(*value_of(tuple(args)), **plain)
-            if np.shape(value) != result.shape:
-                raise AssertionError(
-                    f"{name_of(func)}: the rule has shape {result.shape}, NumPy {np.shape(value)}; "
-                    "please report it"
-                )
-            result._planes[0, ...] = value
-        return result
+        operands = numbers_of((args, kwargs))
+        if all(n.algebra.exact for n in numbers_of([result])) and operands[0].algebra.exact:
+            return result
+        value = func(*value_of(tuple(args)), **{k: value_of(v) for k, v in kwargs.items()})
+        return tree_zip(lambda v, part: _valued(func, part, v, operands), value, result)
 
     def record(self, func, args, kwargs, tape):
         result = self.formula(*args, **kwargs)
-        plain = {k: number_on(v, tape) for k, v in kwargs.items()}
-        return Recorded(tape, func(*(number_on(x, tape) for x in args), **plain), result.slot)
+        inner = {k: replaced(v, lambda x: number_on(x, tape)) for k, v in kwargs.items()}
+        value = func(*replaced(tuple(args), lambda x: number_on(x, tape)), **inner)
+
+        def recorded(v, part):
+            return Recorded(tape, v, part.slot) if isinstance(part, Recorded) else v
+
+        return tree_zip(recorded, value, result)
+
+
+def _valued(func, part, value, operands):
+    """Return one result of a formula with the value plane that NumPy computed."""
+    if not is_number(part):
+        return value
+    if any(shares_memory(part, x) for x in operands):
+        part = part.copy()  # a formula of one term is a view of its operand
+    if np.shape(value) != part.shape:
+        raise AssertionError(
+            f"{name_of(func)}: the rule has shape {part.shape}, NumPy {np.shape(value)}; "
+            "please report it"
+        )
+    if part.dtype != value.dtype:
+        planes = part._planes.astype(value.dtype)
+        part = Multicomplex(planes, part.algebra, part._support)
+    part._planes[0, ...] = value
+    return part

@@ -4,7 +4,20 @@ import itertools
 
 import numpy as np
 import pytest
-from core import calls_mathematics, calls_structure
+from core import (
+    calls_calculus,
+    calls_domains,
+    calls_equations,
+    calls_factorizations,
+    calls_fourier,
+    calls_making,
+    calls_mathematics,
+    calls_ordering,
+    calls_polynomials,
+    calls_statistics,
+    calls_structure,
+    calls_writing,
+)
 from core.calls import point
 from core.checkers import assert_near, check_call, directions, host, host_tree, leaves
 from core.oracles import along
@@ -13,14 +26,30 @@ from standin import StandIn
 import mcx
 from mcx import dispatch
 
+CHAPTERS = (
+    calls_calculus,
+    calls_domains,
+    calls_equations,
+    calls_factorizations,
+    calls_fourier,
+    calls_making,
+    calls_ordering,
+    calls_polynomials,
+    calls_statistics,
+    calls_writing,
+)
 DERIVATIVES = (
     *calls_structure.MANIPULATION,
     *calls_structure.SELECTION,
     *calls_mathematics.REDUCTIONS,
     *calls_mathematics.PRODUCTS,
     *calls_mathematics.UFUNC_METHODS,
+    *(call for chapter in CHAPTERS for call in chapter.DERIVATIVES),
 )
-VALUES = calls_mathematics.VALUES
+VALUES = (
+    *calls_mathematics.VALUES,
+    *(call for chapter in CHAPTERS for call in chapter.VALUES),
+)
 
 
 def supported(table):

@@ -1,0 +1,3 @@
+"""New arrays, choices between arrays, and functions applied along axes."""
+
+from __future__ import annotations

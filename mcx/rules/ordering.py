@@ -1,0 +1,3 @@
+"""Sorting, unique elements and sets."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Functions of scipy.special."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Functions that write into an array they are given."""
+
+from __future__ import annotations
