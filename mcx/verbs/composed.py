@@ -14,7 +14,7 @@ from mcx.verbs.base import Rule, number_on, replaced
 class Composed(Rule):
     """A formula in NumPy syntax over other rules; the value plane is NumPy's own call.
 
-    The result may be a tuple or list, of which the parts that are plain (counts, ranks) are NumPy's.
+    The result may be a tuple or list, whose plain parts (counts, ranks) are those of NumPy.
     """
 
     verb = "composed"
