@@ -16,7 +16,7 @@ VALUE = (
     np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition, np.argwhere,
     np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted, np.digitize, np.lexsort,
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.common_type, np.min_scalar_type,
-    np.shares_memory, np.may_share_memory,
+    np.shares_memory, np.may_share_memory, np.einsum_path,
 )  # fmt: skip
 for _func in VALUE:
     register(_func, Value(None))
