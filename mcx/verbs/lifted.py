@@ -1,10 +1,11 @@
-"""Functions given by their differential, lifted to every order by degrees.
+"""Functions given by their differential, lifted to every order.
 
-Let E be Euler's operator, which multiplies the plane of t^α by |α|. It is a derivation, so that
-E f(x) = Df(x)[E x] for every differentiable f: the planes of degree k of f(x) are 1/k times those
-of Df(x)[E x], and as E x has no value, these need the planes of f(x) below degree k alone. From the
-value, as NumPy computes it, all others follow in n rounds of the first-order rule; what is
-factorized (a matrix, once, at the value) is not factorized again.
+Let t be the generators of the youngest factor of an algebra, so that a number is Σ x_α t^α with
+coefficients over the other factors, and E the operator that multiplies x_α t^α by |α|. E is a
+derivation: E f(x) = Df(x)[E x] for every differentiable f. As E x has no coefficient at α = 0, the
+coefficients of f(x) of degree k follow from those below: they are 1/k times those of Df(x)[E x].
+The coefficient at α = 0 is f over the other factors, and so on down to the value, as NumPy computes
+it: what is factorized (a matrix, once, at the value) is not factorized again.
 
 References
 ----------
@@ -16,17 +17,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.algebra import Algebra
+from mcx.algebra import Algebra, Factor, algebra_of, without
 from mcx.array import Multicomplex
-from mcx.dispatch import is_number, numbers_of, positional, unsupported, value_of
-from mcx.planes import zeros_like
+from mcx.dispatch import is_number, numbers_of, positional, unsupported
+from mcx.planes import buffer_like, embed, zeros_like
 from mcx.record import Recorded
-from mcx.support import mask_of, planes_in, supported
+from mcx.support import embedded, planes_in, supported
+from mcx.table import taylor_indices
 from mcx.tree import tree_leaves, tree_map
 from mcx.verbs.base import Rule, first_number, is_moving, lifted, number_on, plane_of
 from mcx.verbs.constant import constant
 
-_FEW = 4  # so many planes of degree 1 are computed one by one, without the zeros of the value
+_FEW = 4  # so many coefficients of degree 1 are computed one by one
 
 
 class Lifted(Rule):
@@ -77,23 +79,22 @@ class Lifted(Rule):
         algebra = lifted(numbers_of(args))
         if algebra.exact:
             raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
-        result, values = self._state(func, value_of(tuple(args)), kwargs)
-        state = [constant(x, algebra) if _has_tangent(x) else x for x in values]
-        places = self.places(args)
+        youngest = algebra.factors[-1]
+        lower = [_coefficient(x, youngest, 0) for x in args]
+        result, below = self._state(func, lower, kwargs)
+        state = [_grown(x, algebra) if _has_tangent(x) else x for x in below]
+        operands = [args[k] for k in self.places(args)]
+        degrees = [sum(index) for index in youngest.indices]
         start = 1
-        if len(rows := _of_degree(algebra, 1)) <= _FEW:
-            push = self.differential(values, *value_of(tuple(args)), **kwargs)
-            for k in rows:
-                planes = [_plane(args[p], k, algebra) for p in places]
-                _write(state, push(*planes), [k], 1, algebra)
-            start = 2
-        for degree in range(start, algebra.order + 1):
-            low = mask_of(k for k, d in enumerate(algebra.table.degrees) if d <= degree)
-            near = [_truncated(x, low, algebra) for x in args]
-            moved = [_euler(x) for x in near]
-            push = self.differential(tuple(state), *near, **kwargs)
-            tangents = push(*(moved[p] for p in places))
-            _write(state, tangents, _of_degree(algebra, degree), degree, algebra)
+        if degrees.count(1) <= _FEW:
+            push, start = self.differential(below, *lower, **kwargs), 2
+            for k in range(1, 1 + degrees.count(1)):
+                tangents = [_coefficient(x, youngest, k) for x in operands]
+                if any(x is not None for x in tangents):
+                    _write(state, push(*tangents), youngest, k, algebra)
+        rounds = _by_shift if youngest.indices == taylor_indices(max(degrees)) else _by_degree
+        for degree in range(start, max(degrees) + 1):
+            rounds(self, state, args, kwargs, operands, algebra, degree)
         return result, tuple(state)
 
     def _recorded(self, func, args, kwargs, tape):
@@ -117,6 +118,29 @@ class Lifted(Rule):
         return result, tuple(_part(tape, joint, k, x) for k, x in enumerate(values))
 
 
+def _by_shift(rule, state, args, kwargs, operands, algebra: Algebra, degree: int) -> None:
+    """Compute the coefficient of t^degree of one direction: f' = Df(x)[x'] to one degree less."""
+    youngest = algebra.factors[-1]
+    near = Factor(youngest.serial, taylor_indices(degree - 1))
+    short = [_shortened(x, youngest, near) for x in state]
+    push = rule.differential(tuple(short), *(_shortened(x, youngest, near) for x in args), **kwargs)
+    pushed = push(*(_shifted(x, youngest, near) for x in operands))
+    last = [None if x is None else _coefficient(x, near, degree - 1) for x in pushed]
+    _write(state, [None if x is None else x / degree for x in last], youngest, degree, algebra)
+
+
+def _by_degree(rule, state, args, kwargs, operands, algebra: Algebra, degree: int) -> None:
+    """Compute all coefficients of a degree, from E x."""
+    youngest = algebra.factors[-1]
+    near = [_truncated(x, youngest, degree) for x in args]
+    push = rule.differential(tuple(state), *near, **kwargs)
+    pushed = push(*(_euler(_truncated(x, youngest, degree), youngest) for x in operands))
+    for k, index in enumerate(youngest.indices):
+        if sum(index) == degree:
+            last = [None if x is None else _coefficient(x, youngest, k) for x in pushed]
+            _write(state, [None if x is None else x / degree for x in last], youngest, k, algebra)
+
+
 def _has_tangent(x) -> bool:
     """Tell whether an array of a state is differentiated: not a rank or a list of pivots."""
     return hasattr(x, "dtype") and x.dtype.kind in "fc"
@@ -133,39 +157,86 @@ def _part(tape, joint: int, k: int, value):
     return part
 
 
-def _of_degree(algebra: Algebra, degree: int) -> list[int]:
-    """Return the planes of one degree."""
-    return [k for k, d in enumerate(algebra.table.degrees) if d == degree]
-
-
-def _plane(x, k: int, algebra: Algebra):
-    """Return plane k of an argument, None for a plain one."""
-    return plane_of(x, k, algebra) if is_number(x) else None
-
-
-def _truncated(x, low: int, algebra: Algebra):
-    """Return an argument without its planes of high degree, for products of low degree alone."""
-    if not is_number(x) or x.algebra is not algebra:
-        return x
-    return Multicomplex(x._planes, algebra, supported(x.live & low, algebra))
-
-
-def _euler(x):
-    """Return E x: the plane of t^α times |α|; None for a plain argument."""
-    if not is_number(x):
+def _coefficient(x, factor: Factor, k: int):
+    """Return coefficient k of the youngest factor, None where it is zero."""
+    if not is_number(x) or factor not in x.algebra.factors:
+        return x if k == 0 else None
+    inner = without(x.algebra, factor)
+    mask = x.live >> k * inner.size & inner.full
+    if k and not mask:
         return None
-    planes = zeros_like(x._planes)
-    for k in planes_in(x.live)[1:]:
-        planes[k, ...] = x.algebra.table.degrees[k] * x._planes[k]
-    return Multicomplex(planes, x.algebra, supported(x.live, x.algebra))
+    planes = x._planes[k * inner.size : (k + 1) * inner.size]
+    if not inner.factors:
+        return planes[0]
+    return Multicomplex(planes, inner, supported(mask | 1, inner))
 
 
-def _write(state, tangents, rows, degree: int, algebra: Algebra) -> None:
-    """Write planes of one degree into a state, from tangents: numbers, or arrays for one plane."""
+def _grown(x, algebra: Algebra):
+    """Return a number, or a plain array, as a number of a larger algebra."""
+    if not is_number(x):
+        return constant(x, algebra)
+    mask = embedded(x.live, x.algebra, algebra)
+    return Multicomplex(embed(x._planes, x.algebra, algebra), algebra, supported(mask, algebra))
+
+
+def _write(state, tangents, factor: Factor, k: int, algebra: Algebra) -> None:
+    """Write coefficient k of the youngest factor into the numbers of a state."""
+    inner = without(algebra, factor)
     for number, tangent in zip(state, tangents, strict=True):
         if tangent is None:
             continue
-        for k in rows:
-            plane = plane_of(tangent, k, algebra) if is_number(tangent) else tangent
-            number._planes[k, ...] = plane / degree if degree > 1 else plane
-            number._enliven(1 << k)
+        live = embedded(tangent.live, tangent.algebra, inner) if is_number(tangent) else 1
+        for row in planes_in(live):
+            plane = plane_of(tangent, row, inner)
+            # A complex tangent of a real number is an error, not a warning.
+            np.copyto(number._planes[k * inner.size + row, ...], plane, casting="same_kind")
+        number._enliven(live << k * inner.size)
+
+
+def _shortened(x, factor: Factor, near: Factor):
+    """Return a number without the higher powers of the youngest generator, others as they are."""
+    if not is_number(x) or factor not in x.algebra.factors:
+        return x
+    algebra = algebra_of((*x.algebra.factors[:-1], near))
+    planes = x._planes[: algebra.size]
+    return Multicomplex(planes, algebra, supported(x.live & algebra.full, algebra))
+
+
+def _shifted(x, factor: Factor, near: Factor):
+    """Return the derivative by the youngest generator, None where it is zero."""
+    if not is_number(x) or factor not in x.algebra.factors:
+        return None
+    algebra = algebra_of((*x.algebra.factors[:-1], near))
+    size = algebra.size // len(near.indices)
+    planes = buffer_like(x._planes[0, ...], algebra.size)
+    for k in range(len(near.indices)):
+        rows = slice((k + 1) * size, (k + 2) * size)
+        planes[k * size : (k + 1) * size] = (k + 1) * x._planes[rows]
+    mask = x.live >> size & algebra.full | 1
+    return Multicomplex(planes, algebra, supported(mask, algebra))
+
+
+def _truncated(x, factor: Factor, degree: int):
+    """Return a number without the coefficients above a degree, others as they are.
+
+    The planes stay in its buffer: products of what is left do not read them.
+    """
+    if not is_number(x) or factor not in x.algebra.factors:
+        return x
+    size = x.algebra.size // len(factor.indices)
+    mask = 0
+    for k, index in enumerate(factor.indices):
+        mask |= (1 << size) - 1 << k * size if sum(index) <= degree else 0
+    return Multicomplex(x._planes, x.algebra, supported(x.live & mask, x.algebra))
+
+
+def _euler(x, factor: Factor):
+    """Return E x, None where it is zero."""
+    if not is_number(x) or factor not in x.algebra.factors:
+        return None
+    size = x.algebra.size // len(factor.indices)
+    planes = zeros_like(x._planes)
+    for k in planes_in(x.live):
+        if degree := sum(factor.indices[k // size]):
+            planes[k, ...] = degree * x._planes[k]
+    return Multicomplex(planes, x.algebra, supported(x.live, x.algebra))
