@@ -50,7 +50,7 @@ def embed(planes, small: Algebra, large: Algebra):
 
 def from_value(value, algebra: Algebra):
     """Return the buffer of a number with the given value and no other plane."""
-    out = np.zeros_like(value, shape=(algebra.size, *value.shape))
+    out = buffer_like(value, algebra.size, zeros=True)
     out[0, ...] = value
     return out
 

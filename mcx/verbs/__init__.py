@@ -11,7 +11,7 @@ all), `value` (answer from the value plane), `constant` (piecewise constant: der
 from mcx.verbs.analytic import Analytic, Bivariate, Divide
 from mcx.verbs.assigning import Assigning
 from mcx.verbs.base import Rule
-from mcx.verbs.composed import Composed
+from mcx.verbs.composed import Composed, Direct
 from mcx.verbs.constant import Constant, Fresh, Value
 from mcx.verbs.lifted import Lifted
 from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
@@ -26,6 +26,7 @@ __all__ = [
     "Choice",
     "Composed",
     "Constant",
+    "Direct",
     "Divide",
     "Elementwise",
     "Fresh",

@@ -6,6 +6,7 @@ import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, name_of, numbers_of, value_of
+from mcx.planes import buffer_like, memory_order
 from mcx.record import Recorded, shares_memory
 from mcx.tree import tree_zip
 from mcx.verbs.base import Rule, number_on, replaced
@@ -14,7 +15,8 @@ from mcx.verbs.base import Rule, number_on, replaced
 class Composed(Rule):
     """A formula in NumPy syntax over other rules; the value plane is NumPy's own call.
 
-    The result may be a tuple or list, whose plain parts (counts, ranks) are those of NumPy.
+    That call comes first, so that wrong arguments meet NumPy's own errors. The result may be a
+    tuple or list, whose plain parts (counts, ranks) are those of NumPy.
     """
 
     verb = "composed"
@@ -24,17 +26,17 @@ class Composed(Rule):
         self.formula = formula
 
     def planes(self, func, args, kwargs, like):
-        result = self.formula(*args, **kwargs)
         operands = numbers_of((args, kwargs))
-        if all(n.algebra.exact for n in numbers_of([result])) and operands[0].algebra.exact:
-            return result
+        if operands and operands[0].algebra.exact:
+            return self.formula(*args, **kwargs)
         value = func(*value_of(tuple(args)), **{k: value_of(v) for k, v in kwargs.items()})
+        result = self.formula(*args, **kwargs)
         return tree_zip(lambda v, part: _valued(func, part, v, operands), value, result)
 
     def record(self, func, args, kwargs, tape):
-        result = self.formula(*args, **kwargs)
         inner = {k: replaced(v, lambda x: number_on(x, tape)) for k, v in kwargs.items()}
         value = func(*replaced(tuple(args), lambda x: number_on(x, tape)), **inner)
+        result = self.formula(*args, **kwargs)
 
         def recorded(v, part):
             return Recorded(tape, v, part.slot) if isinstance(part, Recorded) else v
@@ -42,19 +44,31 @@ class Composed(Rule):
         return tree_zip(recorded, value, result)
 
 
+class Direct(Composed):
+    """A formula that consists of functions with rules: its value plane is theirs."""
+
+    def apply(self, func, args, kwargs, like=None):
+        return self.formula(*args, **kwargs)
+
+
 def _valued(func, part, value, operands):
-    """Return one result of a formula with the value plane that NumPy computed."""
+    """Return one result of a formula with the value plane of NumPy, laid out as that is."""
     if not is_number(part):
         return value
-    if any(shares_memory(part, x) for x in operands):
-        part = part.copy()  # a formula of one term is a view of its operand
-    if np.shape(value) != part.shape:
+    value = np.asarray(value) if isinstance(value, np.generic) else value
+    if any(shares_memory(part, x) for x in operands):  # a formula of one term
+        if shares_memory(part, value):
+            return part
+        part = part.copy()
+    if np.shape(value) != part.shape or not np.can_cast(part.dtype, value.dtype, "same_kind"):
         raise AssertionError(
-            f"{name_of(func)}: the rule has shape {part.shape}, NumPy {np.shape(value)}; "
-            "please report it"
+            f"{name_of(func)}: the rule has shape {part.shape} and dtype {part.dtype}, NumPy "
+            f"{np.shape(value)} and {value.dtype}; please report it"
         )
-    if part.dtype != value.dtype:
-        planes = part._planes.astype(value.dtype)
+    same_order = value.ndim < 2 or memory_order(part._planes[0]) == memory_order(value)
+    if part.dtype != value.dtype or not same_order:
+        planes = buffer_like(value, part.algebra.size)
+        planes[...] = part._planes
         part = Multicomplex(planes, part.algebra, part._support)
     part._planes[0, ...] = value
     return part

@@ -138,7 +138,8 @@ class Reduction(Linear):
     """A linear reduction: the value by NumPy's own call, the other planes together in one."""
 
     def planes(self, func, args, kwargs, like):
-        if kwargs.keys() - {"axis", "keepdims"} or len(args) > 2 or not is_number(args[0]):
+        plain = kwargs.keys() - {"axis", "keepdims"} or len(args) > 2 or not is_number(args[0])
+        if plain or not args[0].ndim:
             return super().planes(func, args, kwargs, like)
         number, axis = args[0], args[1] if len(args) > 1 else kwargs.get("axis")
         first = func(number._planes[0, ...], *args[1:], **kwargs)
@@ -151,7 +152,8 @@ class Reduction(Linear):
         if rows.stop > 1:
             shifted = tuple(int(k) % number.ndim + 1 for k in axes)
             keeps = {"keepdims": kwargs["keepdims"]} if "keepdims" in kwargs else {}
-            out[rows] = func(number._planes[rows], axis=shifted, **keeps)
+            with np.errstate(invalid="ignore"):  # the mean of nothing: the value has warned
+                out[rows] = func(number._planes[rows], axis=shifted, **keeps)
         return Multicomplex(out, algebra, supported(live, algebra))
 
 
