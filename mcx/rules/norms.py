@@ -1,0 +1,89 @@
+"""Norms of vectors and matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcx.dispatch import register, value_of
+from mcx.rules.axes import axes_of, keeps, kept, merged
+from mcx.rules.determinants import departure
+from mcx.rules.matrices import adjoint
+from mcx.rules.reductions import length
+from mcx.verbs import Composed
+
+_NAMED = (None, "fro", "f", "nuc", 1, -1, 2, -2, np.inf, -np.inf)  # the norms of matrices
+
+
+def _of_vectors(x, ord, axis: int):
+    """Norms of vectors along one axis. Order 0 counts: piecewise constant."""
+    if ord is None or ord == 2:
+        return length(x, (axis,))
+    if ord == 0:
+        return np.sum(np.zeros_like(np.real(x)) + (value_of(x) != 0), axis=axis)
+    size = np.abs(x)
+    if ord in (np.inf, -np.inf):
+        return (np.max if ord > 0 else np.min)(size, axis=axis)
+    total = np.sum(size**ord, axis=axis)
+    return total if ord == 1 else total ** (1.0 / ord)
+
+
+def _of_matrices(x, ord, axes: tuple[int, int]):
+    """Norms of matrices along two axes."""
+    if ord in (None, "fro", "f"):
+        return length(x, axes)
+    x = np.moveaxis(x, axes, (-2, -1))
+    if ord == "nuc":
+        return _nuclear(x)
+    if ord in (2, -2):
+        return np.linalg.svdvals(x)[..., 0 if ord > 0 else -1]
+    sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
+    return (np.max if ord > 0 else np.min)(sums, axis=-1)
+
+
+def _nuclear(x):
+    """‖X‖_* = tr √(Xᴴ X), smooth at repeated singular values too, though they are not.
+
+    With the singular vectors of the value, √(S² + N) = S + G: G = (N − G²) / (s_i + s_j), one
+    degree a round. Between zeros among the singular values, where it is not smooth, G is 0.
+    """
+    x = adjoint(x) if x.shape[-2] < x.shape[-1] else x
+    _, s, vh = np.linalg.svd(value_of(x), full_matrices=False)
+    y = x @ adjoint(vh)
+    nilpotent = departure(np.linalg.norm, adjoint(y) @ y)
+    sums = s[..., np.newaxis] + s[..., np.newaxis, :]
+    inverse = np.where(sums == 0, 0, 1 / np.where(sums == 0, 1, sums))
+    root = nilpotent * inverse
+    for _ in range(x.order - 1):
+        root = (nilpotent - root @ root) * inverse
+    return np.sum(s, axis=-1) + np.real(np.trace(root, axis1=-2, axis2=-1))
+
+
+def _norm(x, ord=None, axis=None, keepdims=False):
+    axes = axes_of(axis, x.ndim)
+    if (ord is None and axis is None) or x.size == 0:
+        return length(x, axes, keepdims)
+    named = ord in _NAMED if len(axes) == 2 else not isinstance(ord, str)
+    if len(axes) > 2 or len(set(axes)) < len(axes) or not named:
+        return np.linalg.norm(value_of(x), ord, axis)  # NumPy's error
+    norms = _of_vectors(x, ord, *axes) if len(axes) == 1 else _of_matrices(x, ord, axes)
+    return kept(norms, axes, keepdims)
+
+
+def _matrix_norm(x, /, *, keepdims=False, ord="fro"):
+    return np.linalg.norm(x, ord, (-2, -1), keepdims)
+
+
+def _vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    axes = axes_of(axis, x.ndim)
+    if ord == 2 or x.size == 0:
+        return length(x, axes, keepdims)
+    return kept(_of_vectors(merged(x, axes), ord, 0), axes, keeps(keepdims))
+
+
+COMPOSED = {
+    np.linalg.matrix_norm: _matrix_norm,
+    np.linalg.norm: _norm,
+    np.linalg.vector_norm: _vector_norm,
+}
+for _func, _formula in COMPOSED.items():
+    register(_func, Composed(_formula))
