@@ -124,7 +124,10 @@ def _convolved(f, g, k: int):
 
 
 def tangent(a, y, n):
-    """Tan' = 1 + tan²; all terms of one sign."""
+    """Tan' = 1 + tan²; all terms of one sign. For complex a, tan a = −i·tanh(ia)."""
+    if a.dtype.kind == "c":
+        inner = _tanh_from(_turned(y), _sech2(_turned(a)), n)
+        return [term * 1j**k for k, term in enumerate(inner)]
     terms = [y, 1 + y * y]
     for k in range(1, n):
         terms.append(_convolved(terms, terms, k) / (k + 1))
@@ -143,6 +146,18 @@ def _tanh_from(y, s, n):
 def _magnitude(a):
     """Return |a| for real a; for complex a the one of ±a with real part ≥ 0, which is analytic."""
     return np.abs(a) if a.dtype.kind != "c" else np.where(np.real(a) < 0, -a, a)
+
+
+def _turned(a):
+    """Return i·a for complex a, with the signs of its zeros."""
+    out = np.empty_like(a)
+    out.real, out.imag = -a.imag, a.real
+    return out
+
+
+def _complement_root(a):
+    """√(1 − a²) for complex a; on a cut the side named by the sign of a zero, which 1 + a drops."""
+    return np.sqrt(-(a - 1)) * np.sqrt(a - (-1))
 
 
 def _sech2(a):
@@ -175,8 +190,8 @@ def _reciprocal_quadratic(u, v, sign: float, n: int, alternate: float):
 
 
 def _reciprocal_length(a):
-    """1/√(1 + a²), without overflow for real a."""
-    return 1 / (np.hypot(a, 1) if a.dtype.kind != "c" else np.sqrt(1 + a * a))
+    """1/√(1 + a²), without overflow."""
+    return 1 / (np.hypot(a, 1) if a.dtype.kind != "c" else _complement_root(_turned(a)))
 
 
 def arctangent(a, y, n):
@@ -201,6 +216,9 @@ def _legendre_root(ratio, scale, sign: float, n: int):
 
 
 def arcsine(a, y, n):
+    if a.dtype.kind == "c":
+        scale = 1 / _complement_root(a)
+        return _legendre_root((a * scale) * scale, scale, 1.0, n)
     w = (1 - a) * (1 + a)
     return _legendre_root(a / w, 1 / np.sqrt(w), 1.0, n)
 
@@ -215,5 +233,5 @@ def hyperbolic_arcsine(a, y, n):
 
 
 def hyperbolic_arccosine(a, y, n):
-    scale = 1 / (np.sqrt(a - 1) * np.sqrt(a + 1))
+    scale = 1 / (np.sqrt(a - 1) * np.sqrt(a - (-1)))  # a + 1 drops the sign of a zero
     return _legendre_root(-(a * scale) * scale, scale, -1.0, n)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# By name: while a door is open (`mcx.door`), numpy binds other functions to these names.
+_CONSTANTS = {"zeros_like": 0, "empty_like": 0, "ones_like": 1}
+
 
 class Symbol:
     """A node of a program: an operation and what it is applied to (symbols and Python numbers).
@@ -34,10 +37,10 @@ class Symbol:
         self.program, self.op, self.args = program, op, args
 
     def __array_function__(self, func, types, args, kwargs):
-        if func is np.ones_like or func is np.zeros_like or func is np.empty_like:
-            one = int(func is np.ones_like)
-            return np.full(kwargs["shape"], one, dtype=object) if "shape" in kwargs else one
-        return NotImplemented
+        constant = _CONSTANTS.get(func.__name__)
+        if constant is None:
+            return NotImplemented
+        return np.full(kwargs["shape"], constant, dtype=object) if "shape" in kwargs else constant
 
     def __bool__(self):
         raise TypeError(
