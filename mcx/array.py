@@ -7,6 +7,7 @@ import numpy as np
 from mcx.algebra import Algebra, algebra_of, common_algebra, unit_factor
 from mcx.dispatch import RULES, is_number, numbers_of, value_of
 from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
+from mcx.nested import stacked
 from mcx.planes import assembled
 from mcx.support import Support, embedded, planes_in, supported
 from mcx.surface import Surface
@@ -175,12 +176,16 @@ class Multicomplex(Surface):
     def __setitem__(self, index, item):
         if numbers_of(index):
             raise TypeError("index: expected integers or a mask, got a Multicomplex; use z.value")
+        if not (np.isscalar(item) or hasattr(item, "dtype")):
+            item = stacked(item)
         if is_number(item):
             self._check_fits(item)
             written = embedded(item.live, item.algebra, self.algebra)
             source = (item._planes[k, ...] for k in planes_in(item.live))
         else:
-            item = coefficients(item, "item") if not np.isscalar(item) else item
+            if not np.isscalar(item):
+                truth = item.dtype.kind == "b"  # written as 0 and 1, as NumPy does
+                item = item.astype(self.dtype) if truth else coefficients(item, "item")
             if np.iscomplexobj(item) and self.dtype.kind != "c":
                 raise TypeError(f"item: expected real coefficients ({self.dtype}), got complex")
             written, source = 1, iter((item,))

@@ -1,7 +1,8 @@
 """Dispatch: one registry of rules, keyed by the NumPy function object; closed by default.
 
-`Number.__array_ufunc__` and `Number.__array_function__` come here. A function without a rule is
-an error that names it; a foreign operand type gets `NotImplemented`, so that it may answer itself.
+`Number.__array_function__` comes here, `Number.__array_ufunc__` to `mcx.ufuncs`. A function without
+a rule is an error that names it; a foreign operand type gets `NotImplemented`, so that it may
+answer itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mcx.errors import ImplicitConversionError, UnsupportedFunctionError
 RULES: dict = {}  # function object -> rule (an object with .verb and .apply)
 REFUSED: dict = {}  # function object -> reason
 REFUSED_MODULES: dict[str, str] = {}  # module prefix -> reason, for modules NumPy loads lazily
-METHODS: dict = {}  # (ufunc, method name) -> function with the same meaning
+METHODS: dict = {}  # (ufunc, method name), or "at" -> function with the same meaning
 CHAPTERS: dict[str, str] = {}  # module of rules that a first miss imports -> package it is for
 
 # Signatures of NumPy's C functions, where NumPy does not tell them.
@@ -59,6 +60,12 @@ def numbers_of(x):
         elif isinstance(item, _NESTS):
             found.extend(numbers_of(item))
     return found
+
+
+def is_sparse(x) -> bool:
+    """Tell whether x is a sparse matrix or array of SciPy or CuPy, importing neither."""
+    modules = map(sys.modules.get, ("scipy.sparse", "cupyx.scipy.sparse"))
+    return any(module is not None and module.issparse(x) for module in modules)
 
 
 def value_of(x):
@@ -153,119 +160,31 @@ def unsupported(func, args, what: str = "") -> UnsupportedFunctionError:
     )
 
 
-def _foreign(x, number) -> bool:
+def foreign(x, number) -> bool:
     """Tell whether an operand is of a type these rules do not know."""
     if isinstance(x, (Number, *_PLAIN)) or x is None:
         return False
     if isinstance(x, np.ndarray):
         return type(x) not in (np.ndarray, np.memmap)
     if isinstance(x, (list, tuple)):
-        return any(_foreign(item, number) for item in x)
+        return any(foreign(item, number) for item in x)
     return type(x) is not type(number._buffer)
 
 
-def _hands_over(number, operands) -> bool:
-    """Tell whether to answer NotImplemented: a foreign type, or a number that comes first.
+def cast(x, dtype):
+    """Return x in the type that dtype= of a function names; a number needs a floating-point one.
 
-    NumPy asks one operand of each type, so numbers of one type settle their rank in the rule.
+    Raises
+    ------
+    TypeError
+        If derivatives would be cut off: z.astype(int), which is piecewise constant, says so itself.
     """
-    own = type(number)
-    for x in operands:
-        kind = type(x)
-        if kind is own or kind is float or kind is np.ndarray or kind is int:
-            continue
-        if isinstance(x, Number) and x.rank > number.rank:
-            return True
-        if _foreign(x, number):
-            return True
-    return False
-
-
-def call_ufunc(number, ufunc, method, inputs, kwargs):
-    """Answer `__array_ufunc__`."""
-    if _hands_over(number, inputs):
-        return NotImplemented
-    if method == "__call__" and not kwargs:
-        rule = found(RULES, ufunc)
-        if rule is None:
-            raise unsupported(ufunc, inputs)
-        return rule.apply(ufunc, _as_arrays(inputs), kwargs)
-    return _call_with_options(number, ufunc, method, inputs, kwargs)
-
-
-def _as_arrays(inputs):
-    if list in map(type, inputs) or tuple in map(type, inputs):
-        return tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
-    return inputs
-
-
-def _call_with_options(number, ufunc, method, inputs, kwargs):
-    """Answer a ufunc with out=, where=, dtype= or axis=, or one of its methods."""
-    out = kwargs.pop("out", None)
-    if out is not None and any(o is not None and _foreign(o, number) for o in out):
-        return NotImplemented
-    if not numbers_of(inputs):
+    if is_number(x) and np.dtype(dtype).kind not in "fc":
         raise TypeError(
-            f"{name_of(ufunc)}: expected a Multicomplex operand, got only a Multicomplex out=; "
-            "assign with z[...] = result"
+            "dtype: expected float32, float64, complex64 or complex128 for a Multicomplex, got "
+            f"{np.dtype(dtype)}, which would cut its derivatives off; use z.astype afterwards"
         )
-    if method != "__call__":
-        return _call_method(ufunc, method, inputs, kwargs, out)
-    rule = found(RULES, ufunc)
-    if rule is None:
-        raise unsupported(ufunc, inputs)
-    inputs = _as_arrays(inputs)
-    where = kwargs.pop("where", True)
-    if kwargs:
-        inputs, kwargs = _cast(ufunc, inputs, kwargs)
-    if where is not True:
-        return _call_where(rule, ufunc, inputs, out, where)
-    if out is None:
-        return rule.apply(ufunc, inputs, kwargs)
-    result = rule.into(ufunc, inputs, kwargs, out[0])
-    return result if result is out[0] else store(ufunc, result, out)
-
-
-def _cast(ufunc, inputs, kwargs):
-    """Apply dtype=, and let through only what the rules understand."""
-    rest = dict(kwargs)
-    dtype = rest.pop("dtype", None)
-    if rest.pop("casting", "same_kind") != "same_kind" or rest.pop("order", "K") not in "KCA":
-        raise unsupported(ufunc, inputs, "casting= and order= are supported at their defaults only")
-    rest.pop("subok", None)
-    unknown = set(rest) - {"axis", "axes", "keepdims"}
-    if unknown or ("axes" in rest and rest["axes"] is not None):
-        raise unsupported(ufunc, inputs, f"keyword {sorted(unknown) or 'axes'} has no rule")
-    if dtype is not None:
-        inputs = tuple(x.astype(dtype) if hasattr(x, "astype") else x for x in inputs)
-    return inputs, rest
-
-
-def _call_where(rule, ufunc, inputs, out, where):
-    """Evaluate only the elements where the mask is True, so that no other can raise or be NaN."""
-    where = value_of(where)
-    shapes = [np.shape(x) for x in inputs]
-    shape = np.broadcast_shapes(*shapes, np.shape(where))
-    mask = np.broadcast_to(where, shape)
-    chosen = tuple(np.broadcast_to(x, shape)[mask] if np.ndim(x) else x for x in inputs)
-    chosen = tuple(x if np.ndim(x) else x[()] if hasattr(x, "ndim") else x for x in chosen)
-    result = rule.apply(ufunc, chosen, {})
-    if isinstance(result, tuple):
-        raise unsupported(ufunc, inputs, "where= has no rule for functions with several results")
-    target = out[0] if out is not None else np.zeros_like(result, shape=shape)
-    if is_number(result) and not is_number(target):
-        raise real_out(ufunc)
-    target[mask] = result
-    return target
-
-
-def _call_method(ufunc, method, inputs, kwargs, out):
-    """Answer ufunc.reduce, ufunc.accumulate and ufunc.outer through the function they amount to."""
-    func = found(METHODS, (ufunc, method))
-    if func is None:
-        raise unsupported(ufunc, inputs, f"its method .{method} has no rule yet")
-    result = func(*inputs, **kwargs)
-    return result if out is None else store(ufunc, result, out)
+    return x.astype(dtype)
 
 
 def call_function(number, func, types, args, kwargs):
@@ -283,7 +202,8 @@ def call_function(number, func, types, args, kwargs):
         raise unsupported(func, (args, kwargs, number))
     args, kwargs, out = _without_out(func, args, kwargs)
     if out is not None:
-        result = rule.apply(func, args, kwargs, number)
+        dispatched = numbers_of((args, kwargs))
+        result = rule.apply(func, args, kwargs, number) if dispatched else func(*args, **kwargs)
         return store(func, result, out if isinstance(out, tuple) else (out,))
     return rule.apply(func, args, kwargs, number)
 
@@ -307,7 +227,7 @@ def real_out(func) -> ImplicitConversionError:
     )
 
 
-def store(func, result, out: tuple):
+def store(func, result, out: tuple, broadcast: bool = False):
     """Write a result (or a tuple of them) to where out= says, and return that."""
     results = result if isinstance(result, tuple) else (result,)
     stored = []
@@ -315,15 +235,22 @@ def store(func, result, out: tuple):
         if target is None:
             stored.append(part)
             continue
-        if is_number(part) and not is_number(target):
-            raise real_out(func)
-        if np.shape(part) != np.shape(target):
-            raise ValueError(
-                f"{name_of(func)}: out: expected shape {np.shape(part)}, got {np.shape(target)}"
-            )
+        shape, wider = np.shape(part), np.shape(target)
+        spread = zip(reversed(shape), reversed(wider), strict=False)
+        if broadcast and len(shape) <= len(wider) and all(m in (1, n) for m, n in spread):
+            shape = wider
+        check_out(func, part, target, shape)
         target[...] = part
         stored.append(target)
     return stored[0] if len(stored) == 1 else tuple(stored)
+
+
+def check_out(func, part, target, shape):
+    """Raise where out= cannot take a result."""
+    if is_number(part) and not is_number(target):
+        raise real_out(func)
+    if shape != np.shape(target):
+        raise ValueError(f"{name_of(func)}: out: expected shape {shape}, got {np.shape(target)}")
 
 
 @lru_cache(maxsize=512)

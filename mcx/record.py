@@ -15,6 +15,7 @@ import numpy as np
 from mcx.algebra import common_algebra
 from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.errors import ImplicitConversionError
+from mcx.nested import stacked
 from mcx.planes import memory_order
 from mcx.surface import Surface
 
@@ -130,7 +131,7 @@ class Recorded(Surface):
     __slots__ = ("__weakref__", "chain", "storage", "tape")
 
     def __init__(self, tape: Tape, number, slot: int | None):
-        if number.dtype.kind not in "fc":
+        if number.dtype.char not in "fdFD":
             raise TypeError(
                 "linearize: expected float32, float64, complex64 or complex128 results, got "
                 f"{number.dtype}, which would drop digits of the derivatives"
@@ -214,6 +215,8 @@ class Recorded(Surface):
     def __setitem__(self, index, item):
         index = _frozen(index)
         storage, tape, chain = self.storage, self.tape, self.chain
+        if not (np.isscalar(item) or hasattr(item, "dtype")):
+            item = stacked(item)
         if is_number(item) and item.rank > self.rank:
             raise ImplicitConversionError(
                 "assignment: the item is recorded by an inner linearize, the target is not; make "

@@ -7,13 +7,15 @@ A method is either the NumPy function of the same meaning, or refused with its r
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from mcx import dispatch
+from mcx import dispatch, ufuncs
 from mcx.dispatch import Number
 from mcx.errors import ImplicitConversionError, UnsupportedFunctionError
+from mcx.flat import Flat
 
 EXIT = "take z.value for the value plane, z.im(1) for a derivative, z.planes for the coefficients"
 
@@ -34,13 +36,9 @@ _REFUSED = {
         ("view", "getfield", "setfield", "byteswap", "to_device"),
         "reinterprets memory, which has no meaning for planes; use z.astype or z.planes",
     ),
-    **dict.fromkeys(
-        ("sort", "partition", "put", "resize"),
-        "works in place, which has no rule yet; use the function np.{name} or indexing",
-    ),
+    "resize": "changes the size of memory that views share; use z = np.resize(z, shape)",
     "choose": "would need integers in the array; use np.where or np.take",
     "setflags": "the flags are those of the value plane; use z.copy() for a writeable number",
-    "flat": "iterates over elements without dispatch; use z.ravel()",
     "base": "the memory belongs to the plane buffer; see z.planes.base",
 }
 
@@ -72,7 +70,8 @@ def _convert(name):
         raise ImplicitConversionError(
             f"{name} of a Multicomplex of order {self.order}, shape {self.shape}, would drop its "
             f"derivative planes; {EXIT}. To build an array of numbers use np.stack([z0, 1.0]) or "
-            "np.zeros_like(z) and assignment"
+            "np.zeros_like(z) and assignment; for code you cannot change, mcx.patched_numpy(); for "
+            "a sparse S @ z, mcx.sparse_matmul(S, z)"
         )
 
     return refused
@@ -90,10 +89,14 @@ class Surface(Number, NDArrayOperatorsMixin):
     __hash__ = None
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        return dispatch.call_ufunc(self, ufunc, method, inputs, kwargs)
+        return ufuncs.call_ufunc(self, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
         return dispatch.call_function(self, func, types, args, kwargs)
+
+    def __array_namespace__(self, *, api_version=None):
+        """Return numpy, the namespace of the array API whose functions take these numbers."""
+        return np
 
     __array__ = _convert("conversion to a plain array (np.asarray, np.array)")
     __float__ = _convert("float()")
@@ -116,6 +119,11 @@ class Surface(Number, NDArrayOperatorsMixin):
 
     def __contains__(self, item):
         return bool(np.any(dispatch.value_of(self) == dispatch.value_of(item)))
+
+    def __matmul__(self, other):
+        if not isinstance(other, (Number, np.ndarray)) and dispatch.is_sparse(other):
+            return dispatch.RULES[operator.matmul].apply(operator.matmul, (self, other), {})
+        return super().__matmul__(other)
 
     def __pow__(self, exponent):
         special = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
@@ -196,12 +204,36 @@ class Surface(Number, NDArrayOperatorsMixin):
         return np.ravel(self, order=order).copy()
 
     def astype(self, dtype, **kwargs):
-        """Return the number with coefficients of another floating-point type."""
+        """Return the number with coefficients of another floating-point type.
+
+        Integers and truth values, which are piecewise constant, are a plain array.
+        """
         return dispatch.RULES[np.ndarray.astype].apply(_astype, (self, dtype), kwargs)
 
     def compress(self, condition, axis=None, out=None):
         """Return np.compress(condition, self, axis)."""
         return np.compress(condition, self, axis=axis, out=out)
+
+    def sort(self, *args, **kwargs):
+        """Sort in place, as np.sort(self, ...)."""
+        self[...] = np.sort(self, *args, **kwargs)
+
+    def partition(self, kth, *args, **kwargs):
+        """Partition in place, as np.partition(self, kth, ...)."""
+        self[...] = np.partition(self, kth, *args, **kwargs)
+
+    def put(self, indices, values, mode="raise"):
+        """Assign values to elements counted in C order, as np.put(self, ...)."""
+        np.put(self, indices, values, mode)
+
+    @property
+    def flat(self):
+        """The elements in C order, to iterate over, index and assign."""
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, values):
+        Flat(self)[:] = values
 
     def fill(self, value):
         """Assign a value to every element."""

@@ -5,13 +5,17 @@ that the first function without a rule brings in, if their package is in use.
 """
 
 from mcx.dispatch import CHAPTERS
-from mcx.rules import arithmetic, creation, logic, products, reductions, shaping
+from mcx.rules import arithmetic, creation, logic, products, reductions, shaping, ufunc_methods
 from mcx.rules.refused import NOT_YET
 
 LATER = {
     "mcx.rules.equations": "numpy",
+    "mcx.rules.determinants": "numpy",
+    "mcx.rules.norms": "numpy",
     "mcx.rules.factorizations": "numpy",
     "mcx.rules.statistics": "numpy",
+    "mcx.rules.quantiles": "numpy",
+    "mcx.rules.histograms": "numpy",
     "mcx.rules.ordering": "numpy",
     "mcx.rules.writing": "numpy",
     "mcx.rules.making": "numpy",
@@ -32,4 +36,5 @@ __all__ = [
     "products",
     "reductions",
     "shaping",
+    "ufunc_methods",
 ]

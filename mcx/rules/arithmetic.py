@@ -19,6 +19,7 @@ from mcx.verbs import (
     Choice,
     Composed,
     Constant,
+    Direct,
     Divide,
     Elementwise,
     Linear,
@@ -64,7 +65,7 @@ for _func in (np.real, np.imag, np.ldexp):
     register(_func, Linear((0,)))
 
 CONSTANT = (np.floor, np.ceil, np.trunc, np.rint, np.floor_divide,
-            np.round, np.around, np.fix)  # fmt: skip
+            np.round, np.around, np.fix, np.spacing)  # fmt: skip
 for _func in dict.fromkeys(CONSTANT):
     register(_func, Constant())
 
@@ -206,6 +207,7 @@ COMPOSED = {
     np.fmod: _fmod,
     np.remainder: _remainder,
     np.float_power: _float_power,
+    np.nextafter: lambda x, y: x + np.zeros_like(y),  # x and a step that is constant
 }
 for _func, _formula in COMPOSED.items():
     register(_func, Composed(_formula))
@@ -215,7 +217,8 @@ def _winner(better):
     """Return the choice of a binary extremum: NumPy's winner, the first operand at ties."""
 
     def choose(a, b):
-        first = better(a, b)
+        with np.errstate(invalid="ignore"):  # complex NaN: NumPy's own call does not warn
+            first = better(a, b)
         return lambda u, v: np.where(first, u, v)
 
     return choose
@@ -239,12 +242,21 @@ class _Absolute(Choice):
         return super().apply(func, args, kwargs, like)
 
 
+def _direction(z):
+    """z/|z| for complex z; constant at 0, where it has no derivative."""
+    zero = value_of(z) == 0
+    return np.where(zero, 0, z / np.where(zero, 1, np.abs(z)))
+
+
+_COMPLEX_SIGN = Composed(_direction)
+
+
 class _Sign(Constant):
     """sign(z): piecewise constant for real coefficients; z/|z| for complex ones."""
 
     def apply(self, func, args, kwargs, like=None):
         if args[0].dtype.kind == "c":
-            return Composed(lambda z: z / np.abs(z)).apply(func, args, kwargs, like)
+            return _COMPLEX_SIGN.apply(func, args, kwargs, like)
         return super().apply(func, args, kwargs, like)
 
 
@@ -305,13 +317,6 @@ for _func, _rule in SELECTIONS.items():
 register(np.sign, _Sign())
 
 
-class _Pair(Composed):
-    """Functions with two results, each by a function of its own."""
-
-    def apply(self, func, args, kwargs, like=None):
-        return self.formula(*args, **kwargs)
-
-
 _FRACTION = Choice((0,), lambda a: lambda u: u)
 
 
@@ -319,5 +324,5 @@ def _modf(x):
     return _FRACTION.apply(lambda a: np.modf(a)[0], (x,), {}), np.trunc(x)
 
 
-register(np.divmod, _Pair(lambda x, y: (np.floor_divide(x, y), np.remainder(x, y))))
-register(np.modf, _Pair(_modf))
+register(np.divmod, Direct(lambda x, y: (np.floor_divide(x, y), np.remainder(x, y))))
+register(np.modf, Direct(_modf))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.dispatch import register
+from mcx.dispatch import positional, register, value_of
 from mcx.rules.versions import available
 from mcx.verbs import Linear
 
@@ -16,7 +16,7 @@ SINGLE = (
     np.take_along_axis, np.delete, np.copy, np.split, np.array_split, np.hsplit,
     np.vsplit, np.dsplit, np.lib.stride_tricks.sliding_window_view,
     np.linalg.diagonal, np.linalg.matrix_transpose,
-    np.astype, *available("unstack"),
+    *available("unstack"),
 )  # fmt: skip
 for _func in SINGLE:
     register(_func, Linear((0,)))
@@ -70,4 +70,17 @@ class _Pad(Linear):
 
 
 register(np.pad, _Pad((0,), value_only=("constant_values", "end_values")))
-register(np.ndarray.astype, Linear((0,)))  # the method, of any array type
+
+
+class _AsType(Linear):
+    """Another floating-point type; integers and truth values are piecewise constant: plain."""
+
+    def apply(self, func, args, kwargs, like=None):
+        args, kwargs = positional(func, args, kwargs, 2)
+        if len(args) > 1 and np.dtype(args[1]).kind in "biu":
+            return func(*value_of(tuple(args)), **kwargs)
+        return super().apply(func, args, kwargs, like)
+
+
+for _func in (np.astype, np.ndarray.astype):  # the method, of any array type
+    register(_func, _AsType((0,)))

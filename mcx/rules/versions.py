@@ -1,6 +1,8 @@
-"""Functions that not every supported NumPy (2.0 and later) has: their rows are skipped there."""
+"""Functions that not every NumPy from 2.0 on has, or dispatches: their rows are skipped there."""
 
 from __future__ import annotations
+
+from operator import attrgetter
 
 import numpy as np
 
@@ -9,6 +11,8 @@ SINCE = {
     "cumulative_prod": "2.1",
     "cumulative_sum": "2.1",
     "matvec": "2.2",
+    "polynomial.polynomial.polygrid2d": "2.4",
+    "polynomial.polynomial.polyval2d": "2.4",
     "unstack": "2.1",
     "vecmat": "2.2",
 }
@@ -20,10 +24,10 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def available(*names: str) -> tuple:
-    """Return those of the functions, named above, that this NumPy has."""
+    """Return those of the functions, named above, that this NumPy dispatches."""
     now = _version(np.__version__)
     return tuple(
-        getattr(np, name)
+        attrgetter(name)(np)
         for name in names
         if _version(SINCE.get(name, "2.0")) <= now < _version(UNTIL.get(name, "99.0"))
     )

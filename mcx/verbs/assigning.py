@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from mcx.dispatch import is_number, real_out
 from mcx.verbs.base import Rule
 
@@ -20,7 +22,7 @@ class Assigning(Rule):
 
     def apply(self, func, args, kwargs, like=None):
         """Assign, if the target is a number: a plain array would drop the derivatives."""
-        target = args[0] if args else next(iter(kwargs.values()))
+        target = inspect.signature(self.assign).bind(*args, **kwargs).args[0]
         if not is_number(target):
             raise real_out(func)
         self.assign(*args, **kwargs)

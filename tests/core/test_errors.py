@@ -121,10 +121,6 @@ class TestWritingIntoRealArrays:
                 call()
         np.testing.assert_array_equal(a, X)
 
-    def test_real_operands_with_a_number_as_out(self):
-        with raises(TypeError, "out="):
-            np.add(X, X, out=Z.copy())
-
 
 class TestForeignTypes:
     class Foreign:
@@ -204,16 +200,25 @@ class TestDtypes:
         with pytest.raises(TypeError):
             Z + np.array(["a"] * 100)
 
+    def test_conversion_to_integers_is_piecewise_constant(self):
+        for dtype in (bool, int, np.uint8):
+            for result in (Z.astype(dtype), np.astype(Z, dtype)):
+                assert not isinstance(result, mcx.Multicomplex)
+                np.testing.assert_array_equal(result, X.astype(dtype))
+            value, lin = mcx.linearize(lambda x, d=dtype: x.astype(d) * x, X)
+            np.testing.assert_array_equal(value, X.astype(dtype) * X)
+            np.testing.assert_array_equal(lin(X), X.astype(dtype) * X)
+
     def test_conversion_to_another_type_is_refused(self):
-        for dtype in (bool, int, object, np.float16, np.longdouble, "U3"):
+        for dtype in (object, np.float16, np.longdouble, "U3"):
             with raises(TypeError, "float32, float64, complex64 or complex128"):
                 Z.astype(dtype)
 
     def test_conversion_to_another_type_is_refused_in_a_recording(self):
         for call in (
-            lambda x: x.astype(int),
+            lambda x: x.astype(np.float16),
             lambda x: np.sum(x, dtype=int),
-            lambda x: x.astype(bool),
+            lambda x: x.astype(object),
         ):
             with raises(TypeError, "float32, float64, complex64 or complex128"):
                 mcx.linearize(call, X)
@@ -303,15 +308,13 @@ def test_errors_have_the_builtin_kinds_as_bases():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda: np.linalg.qr(Z), "numpy.linalg.qr"),
-        (lambda: np.fft.fft(Z), "numpy.fft.fft"),
-        (lambda: np.histogram(Z), "numpy.histogram"),
         (lambda: np.bitwise_and(Z, 1), "numpy.bitwise_and"),
         (lambda: np.gcd(Z, 2), "numpy.gcd"),
+        (lambda: np.packbits(Z), "numpy.packbits"),
+        (lambda: np.array_str(Z), "numpy.array_str"),
         (lambda: np.save("nowhere", Z), "numpy.save"),
         (lambda: Z & 1, "numpy.bitwise_and"),
         (lambda: ~Z, "numpy.invert"),
-        (lambda: np.add.at(Z, 0, 1.0), "numpy.add"),
     ],
 )
 def test_unsupported_function_names_itself_order_shape_and_remedy(call, name):
@@ -320,11 +323,7 @@ def test_unsupported_function_names_itself_order_shape_and_remedy(call, name):
 
 
 def test_keywords_without_a_rule_raise_and_are_not_ignored():
-    for call in (
-        lambda: np.exp(Z, casting="unsafe"),
-        lambda: np.add(Z, 1.0, signature="dd->d"),
-        lambda: np.matmul(Z, Z.T, axes=[(0, 1), (0, 1), (0, 1)]),
-    ):
+    for call in (lambda: np.add(Z, 1.0, signature="dd->d"),):
         with pytest.raises(TypeError):
             call()
 
