@@ -5,8 +5,16 @@ that the first function without a rule brings in, if their package is in use.
 """
 
 from mcx.dispatch import CHAPTERS
-from mcx.rules import arithmetic, creation, logic, products, reductions, shaping, ufunc_methods
-from mcx.rules.refused import NOT_YET
+from mcx.rules import (
+    arithmetic,
+    creation,
+    logic,
+    products,
+    reductions,
+    refused,
+    shaping,
+    ufunc_methods,
+)
 
 LATER = {
     "mcx.rules.equations": "numpy",
@@ -29,12 +37,12 @@ CHAPTERS.update(LATER)
 
 __all__ = [
     "LATER",
-    "NOT_YET",
     "arithmetic",
     "creation",
     "logic",
     "products",
     "reductions",
+    "refused",
     "shaping",
     "ufunc_methods",
 ]

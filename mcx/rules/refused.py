@@ -1,19 +1,10 @@
-"""What has no rule, each with its reason. `NOT_YET` can only shrink."""
+"""What has no rule, each with its reason."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mcx.dispatch import REFUSED, REFUSED_MODULES
-
-_LATER = "it has no rule yet"
-
-NOT_YET = dict.fromkeys(
-    (
-
-    ),
-    _LATER,
-)  # fmt: skip
 
 _INDICES = "its arguments are integers (indices, counts, dates or bits), which have no derivative"
 _FILES = "it writes text or bytes and would drop the derivative planes; pickle the number"
@@ -32,7 +23,6 @@ _WITH_REASON = {
 }  # fmt: skip
 
 REFUSED.update({func: reason for reason, funcs in _WITH_REASON.items() for func in funcs})
-REFUSED.update(NOT_YET)
 
 REFUSED_MODULES.update(
     {
