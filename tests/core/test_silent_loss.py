@@ -2,68 +2,177 @@
 
 import copy
 import functools
-import json
-import math
+import importlib
 import random
-import statistics
+import types
 
 import numpy as np
 import pytest
-import scipy.special
+from core import doors, probes
 
 import mcx
+from mcx.surface import Surface
 
 X = np.array([0.5, 1.25, 2.0, 3.5])
 
-
-def number(x=X):
-    return mcx.perturb(np.array(x), np.ones_like(np.array(x)))
-
-
-def zero():
-    return mcx.perturb(0.5, 1.0)
-
-
-RAISING = {
-    **{
-        f"math.{name}": lambda name=name: getattr(math, name)(zero())
-        for name in ("sin", "exp", "sqrt", "log", "floor", "tanh", "gamma", "isnan")
-    },
-    "math.fsum": lambda: math.fsum(number()),
-    "math.hypot": lambda: math.hypot(zero(), 1.0),
-    "statistics.fmean": lambda: statistics.fmean(number()),
-    "random.permutation": lambda: np.random.default_rng(0).permutation(number()),
-    "random.choice": lambda: np.random.default_rng(0).choice(number()),
-    "random.normal": lambda: np.random.default_rng(0).normal(number()),
-    "random.poisson": lambda: np.random.default_rng(0).poisson(number()),
-    "vectorize": lambda: np.vectorize(lambda v: v * 2)(number()),
-    "frompyfunc": lambda: np.frompyfunc(lambda v: v * 2, 1, 1)(number()),
-    "np.linalg.inv": lambda: np.linalg.inv(number([[1.0, 2.0], [3.0, 5.0]])),
-    "np.linalg.svd": lambda: np.linalg.svd(number([[1.0, 2.0], [3.0, 5.0]])),
-    "np.fft.rfft": lambda: np.fft.rfft(number()),
-    "np.polynomial": lambda: np.polynomial.polynomial.polyfromroots(number()),
-    "np.strings.upper": lambda: np.strings.upper(number()),
-    "np.nditer": lambda: np.nditer(number()),
-    "np.broadcast": lambda: np.broadcast(number(), number()),
-    "np.ma": lambda: np.ma.masked_array(number()),
-    "np.lib.scimath": lambda: np.emath.sqrt(number()),
-    "ufunc out of a real in a loop": lambda: functools.reduce(
-        lambda a, b: np.add(a, b, out=np.zeros(())), list(number())
-    ),
-    "json": lambda: json.dumps(number()),
-    "bytes": lambda: bytes(number()),
-    "format as a float": lambda: f"{zero():.3f}",
-    "item": lambda: number().item(0),
-    "tolist": lambda: number().tolist(),
-    "scipy.special.erf": lambda: scipy.special.erf(number()),
-    "scipy.special.logsumexp": lambda: scipy.special.logsumexp(number()),
+# What a walk leaves out, by namespace, and why.
+SKIPPED_EVERYWHERE = {
+    "test": "runs the tests of the package",
+    "__dlpack__": "hands the memory of an array over",
+    "__class_getitem__": "makes a type annotation",
 }
+NEW_AXES = "gives coefficients of several dimensions new axes only where x is an ndarray"
+SKIPPED = {
+    "numpy": {
+        "empty_like": "its elements are not set",
+        "setbufsize": "sets a global state",
+        "bmat": "returns None for what is no ndarray",
+    },
+    "numpy.polynomial.polynomial": dict.fromkeys(("polyval", "polyvalfromroots"), NEW_AXES),
+    "numpy.polynomial.chebyshev": dict.fromkeys(("chebval", "chebgrid2d"), NEW_AXES),
+    "numpy.polynomial.hermite": dict.fromkeys(("hermval", "hermgrid2d"), NEW_AXES),
+    "numpy.ma": {"empty_like": "its elements are not set"},
+    "builtins": dict.fromkeys(
+        ("input", "breakpoint", "exit", "quit", "help", "exec", "eval", "compile", "open"),
+        "talks to the terminal, runs a text or opens a file",
+    )
+    | {"property": "holds a function"},
+    "functools": dict.fromkeys(
+        ("GenericAlias", "RLock", "cached_property", "cmp_to_key"),
+        "holds a function, a type or a lock",
+    ),
+    "operator": {"itemgetter": "holds an index"},
+    "numpy.random": {
+        "set_bit_generator": "sets a global state",
+        "shuffle": "warns that it cannot shuffle what is no ndarray",
+    },
+    "scipy.fft": {"set_global_backend": "sets a global state"},
+    "scipy.signal": {"choose_conv_method": "returns measured seconds"},
+    "scipy.ndimage": dict.fromkeys(
+        ("binary_closing", "binary_dilation", "binary_erosion", "binary_fill_holes",
+         "binary_hit_or_miss", "binary_opening", "binary_propagation", "label",
+         "distance_transform_edt"),
+        "ignores an array to write to that is no ndarray: of truth values, counts, distances of x",
+    ),
+    "scipy.optimize": {"golden": "compares values and nothing else, like any bisection"},
+    "scipy.special": {"lambertw": "its third argument is a tolerance, and its values are as rough"},
+    "scipy.stats.qmc": {"MultivariateNormalQMC": "draws random numbers"},
+}  # fmt: skip
+PYTHON = (
+    "builtins", "builtins.float", "builtins.list", "math", "cmath", "statistics", "operator",
+    "itertools", "functools", "copy", "random", "fractions", "decimal", "json", "array", "struct",
+)  # fmt: skip
+NUMPY = (
+    "numpy", "numpy.ndarray", "numpy.float64", "numpy.complex128", "numpy.linalg", "numpy.fft",
+    "numpy.ma", "numpy.ma.MaskedArray", "numpy.matrix", "numpy.random", "numpy.polynomial",
+    "numpy.polynomial.polynomial", "numpy.polynomial.chebyshev", "numpy.polynomial.hermite",
+    "numpy.emath", "numpy.lib", "numpy.lib.stride_tricks", "numpy.lib.array_utils",
+    "numpy.lib.recfunctions", "numpy.strings", "numpy.char", "numpy.rec", "numpy.testing",
+    "numpy.ctypeslib",
+)  # fmt: skip
+SCIPY = (
+    "scipy.special", "scipy.linalg", "scipy.linalg.interpolative", "scipy.fft", "scipy.signal",
+    "scipy.signal.windows", "scipy.ndimage", "scipy.integrate", "scipy.interpolate",
+    "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "scipy.sparse.csgraph",
+    "scipy.spatial", "scipy.spatial.distance", "scipy.spatial.transform",
+    "scipy.cluster.hierarchy", "scipy.cluster.vq", "scipy.constants", "scipy.io", "scipy.stats",
+    "scipy.stats.norm", "scipy.stats.mstats", "scipy.stats.contingency", "scipy.stats.qmc",
+    "scipy.fftpack",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("probe", RAISING.values(), ids=RAISING)
+def namespace(name):
+    """Return a module, or an attribute of one."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        module, _, attribute = name.rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+
+def walked(name):
+    """Return the functions of a namespace to call; distributions have one representative."""
+    found = doors.functions_of(namespace(name), {*SKIPPED_EVERYWHERE, *SKIPPED.get(name, ())})
+    if name == "scipy.stats":
+        plain = (type, types.FunctionType)
+        found = {key: func for key, func in found.items() if isinstance(func, plain)}
+    return found
+
+
+@pytest.mark.parametrize("name", [*PYTHON, *NUMPY, *SCIPY])
+def test_whole_namespace_raises_or_keeps_derivatives(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doors.losses(walked(name)) == {}
+
+
+def scalar(shift):
+    return [doors.number(np.array(0.6875 + shift))], {}
+
+
+EVERY_PROBE = {**probes.PROBES, **probes.DISPATCHING}
+
+
+@pytest.mark.parametrize("probe", EVERY_PROBE.values(), ids=EVERY_PROBE)
 def test_probe_raises(probe):
-    with pytest.raises((TypeError, mcx.UnsupportedFunctionError)):
-        probe()
+    with pytest.raises(doors.RaisedError):
+        doors.wrong(scalar, probe)
+
+
+@pytest.fixture
+def leaky(monkeypatch):
+    """Make numbers convert to plain ones in silence, as a careless array type does."""
+
+    def array(self, dtype=None, copy=None):
+        return np.array(self.value, dtype=dtype)
+
+    monkeypatch.setattr(Surface, "__array__", array)
+    for kind in (float, int, complex):
+        monkeypatch.setattr(Surface, f"__{kind.__name__}__", lambda self, k=kind: k(self.value))
+    monkeypatch.setattr(Surface, "__format__", lambda self, spec: format(float(self.value), spec))
+
+
+@pytest.mark.usefixtures("leaky")
+@pytest.mark.parametrize("probe", probes.PROBES.values(), ids=probes.PROBES)
+def test_probe_is_a_door(probe):
+    """Were numbers to convert in silence, the probe would lose the derivative and show it."""
+    assert "a tangent 0+0j where differences are" in doors.wrong(scalar, probe)
+
+
+@pytest.mark.usefixtures("leaky")
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("math", 30), ("numpy.ma", 40), ("numpy.random", 20), ("scipy.linalg", 40), ("scipy.fft", 20)],
+)
+def test_walk_finds_losses(name, count):
+    assert len(doors.losses(walked(name))) >= count
+
+
+def _scaled_in_place(a, z):
+    a *= z.value
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda z: z.value,
+        lambda z: [z, {"x": (1, z.value * 2)}],
+        lambda a, b=1.0: a * float(b.value),
+        lambda z: functools.partial(print, z.value),
+        lambda z: (lambda: x) if (x := z.value) is not None else None,
+        lambda z: (v.value for v in z),
+        lambda z: z * z.value,
+        lambda z: np.array([z.value, None], dtype=object),
+        lambda f, t: f(t).value,
+        _scaled_in_place,
+    ],
+)
+def test_walk_sees_every_kind_of_loss(func):
+    assert "where differences are" in doors.lost(func)
+
+
+@pytest.mark.parametrize("func", [lambda z: z * z, lambda z: np.floor(z), lambda z, a: [z, a]])
+def test_walk_passes_what_keeps_derivatives(func):
+    assert doors.lost(func) is None
 
 
 KEEPING = {
@@ -100,7 +209,7 @@ def test_probe_keeps_derivatives(probe):
 
 def test_lists_of_numbers_given_to_functions_raise_or_keep():
     """np.sum([z0, z1]) dispatches on no argument: it must not return a real."""
-    z = number()
+    z = doors.number(X)
     for func in (np.sum, np.prod, np.max, np.mean, np.sort, np.array, np.exp, np.cumsum):
         try:
             result = func([z[0], z[1]])
@@ -118,7 +227,7 @@ def test_one_zero_tangent_does_not_silence_the_others():
 
 def test_random_numbers_do_not_take_a_number_for_a_size():
     with pytest.raises(TypeError):
-        random.seed(zero()) or random.randrange(zero())
+        random.seed(doors.number(X[0])) or random.randrange(doors.number(X[0]))
 
 
 @pytest.mark.parametrize("h", [1e-10, 1e-20, 1e-100, 1e-150])
