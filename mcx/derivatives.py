@@ -7,17 +7,21 @@ import math
 import numpy as np
 
 from mcx.algebra import algebra_of, fresh_factor
+from mcx.door import through_door
 from mcx.seeding import as_direction, as_point, coefficient, coefficients_from, seeded
 from mcx.table import taylor_indices
 from mcx.tree import tree_leaves, tree_map
 
 
-def bound(f, args, argnum: int):
-    """Return f as a function of its argument number `argnum` alone; `args` are the others."""
+def bound(f, args, argnum: int, patch: bool = False):
+    """Return f as a function of its argument number `argnum` alone; `args` are the others.
+
+    With `patch`, or where a door is open, every call of it is behind a door (`patched_numpy`).
+    """
     args = tuple(args)
     if not 0 <= argnum <= len(args):
         raise ValueError(f"argnum: expected 0 to {len(args)} (len(args)), got {argnum}")
-    return lambda x: f(*args[:argnum], x, *args[argnum:])
+    return through_door(lambda x: f(*args[:argnum], x, *args[argnum:]), patch, f)
 
 
 def checked_order(order: int, name: str) -> int:
@@ -33,7 +37,7 @@ def _series(f, x, p, order: int):
     return f(seeded(x, algebra_of((factor,)), {1: p})), factor
 
 
-def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0):
+def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0, patch: bool = False):
     """Return the derivative of a scalar or elementwise function, of any order.
 
     One evaluation in the algebra of Taylor series: (n+1)(n+2)/2 real products for order n.
@@ -51,6 +55,9 @@ def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0):
         Further arguments of f.
     argnum : int
         Position of x among the arguments.
+    patch : bool
+        Whether to call f within `mcx.patched_numpy`: for code one cannot change that opens with
+        np.asarray(x) or fills np.zeros(n).
 
     Returns
     -------
@@ -74,16 +81,16 @@ def derivative(f, x, order: int = 1, *, args=(), argnum: int = 0):
     """
     order = checked_order(order, "derivative")
     x = as_point(x)
-    y, factor = _series(bound(f, args, argnum), x, np.ones_like(x), order)
+    y, factor = _series(bound(f, args, argnum, patch), x, np.ones_like(x), order)
     return tree_map(lambda leaf: math.factorial(order) * coefficient(leaf, factor, order), y)
 
 
-def taylor(f, x, p, order: int, *, args=(), argnum: int = 0):
+def taylor(f, x, p, order: int, *, args=(), argnum: int = 0, patch: bool = False):
     """Return the Taylor coefficients of f(x + p t) in t, of all orders, from one evaluation.
 
     Parameters
     ----------
-    f, args, argnum
+    f, args, argnum, patch
         As in `derivative`; f may be any function of an array.
     x, p : array_like of one shape
         Point and direction.
@@ -111,18 +118,18 @@ def taylor(f, x, p, order: int, *, args=(), argnum: int = 0):
     """
     order = checked_order(order, "taylor")
     x = as_point(x)
-    y, factor = _series(bound(f, args, argnum), x, as_direction(p, x, "p"), order)
+    y, factor = _series(bound(f, args, argnum, patch), x, as_direction(p, x, "p"), order)
     return tree_map(lambda leaf: coefficients_from(leaf, factor, 0), y)
 
 
-def directional(f, x, *directions, args=(), argnum: int = 0):
+def directional(f, x, *directions, args=(), argnum: int = 0, patch: bool = False):
     """Return the mixed directional derivative Dᵏf(x)[p_1, …, p_k].
 
     Directions that are the same object share a generator, which costs less.
 
     Parameters
     ----------
-    f, args, argnum
+    f, args, argnum, patch
         As in `taylor`.
     x, *directions : array_like of one shape
 
@@ -159,7 +166,7 @@ def directional(f, x, *directions, args=(), argnum: int = 0):
         algebra.plane({factor.serial: (1,)}): group[0]
         for factor, group in zip(factors, groups, strict=True)
     }
-    y = bound(f, args, argnum)(seeded(x, algebra, seeds))
+    y = bound(f, args, argnum, patch)(seeded(x, algebra, seeds))
     scale = math.prod(math.factorial(len(group)) for group in groups)
 
     def read(leaf):
@@ -170,12 +177,12 @@ def directional(f, x, *directions, args=(), argnum: int = 0):
     return tree_map(read, y)
 
 
-def jvp(f, x, p, *, args=(), argnum: int = 0):
+def jvp(f, x, p, *, args=(), argnum: int = 0, patch: bool = False):
     """Return (f(x), Df(x)[p]): value and Jacobian-vector product, from one evaluation.
 
     Parameters
     ----------
-    f, x, p, args, argnum
+    f, x, p, args, argnum, patch
         As in `taylor`.
 
     Returns
@@ -199,7 +206,7 @@ def jvp(f, x, p, *, args=(), argnum: int = 0):
     Shen et al. 2020, eq. (5), in the limit h → 0.
     """
     x = as_point(x)
-    y, factor = _series(bound(f, args, argnum), x, as_direction(p, x, "p"), 1)
+    y, factor = _series(bound(f, args, argnum, patch), x, as_direction(p, x, "p"), 1)
     return tuple(tree_map(lambda leaf, k=k: coefficient(leaf, factor, k), y) for k in (0, 1))
 
 
@@ -219,7 +226,7 @@ def scalar_valued(f, name: str):
     return checked
 
 
-def csdd(grad, w, p, *, args=(), argnum: int = 0):
+def csdd(grad, w, p, *, args=(), argnum: int = 0, patch: bool = False):
     """Return (g, Hp): gradient and Hessian-vector product from one evaluation of the gradient.
 
     Parameters
@@ -228,7 +235,7 @@ def csdd(grad, w, p, *, args=(), argnum: int = 0):
         ``grad(w, *args)``, of the shape of w.
     w, p : array_like of one shape
         Point and direction.
-    args, argnum
+    args, argnum, patch
         As in `derivative`.
 
     Returns
@@ -251,10 +258,10 @@ def csdd(grad, w, p, *, args=(), argnum: int = 0):
     ----------
     Shen et al. 2020, eq. (10), in the limit h → 0.
     """
-    return jvp(grad, w, p, args=args, argnum=argnum)
+    return jvp(grad, w, p, args=args, argnum=argnum, patch=patch)
 
 
-def csdd2(f, w, p, *, args=(), argnum: int = 0):
+def csdd2(f, w, p, *, args=(), argnum: int = 0, patch: bool = False):
     """Return pᵀHp from one forward evaluation of f.
 
     Parameters
@@ -262,7 +269,7 @@ def csdd2(f, w, p, *, args=(), argnum: int = 0):
     f : callable
         ``f(w, *args)`` with a result of shape ().
     w, p : array_like of one shape
-    args, argnum
+    args, argnum, patch
         As in `derivative`.
 
     Returns
@@ -285,6 +292,6 @@ def csdd2(f, w, p, *, args=(), argnum: int = 0):
     Shen et al. 2020, eq. (11), in the limit h → 0 and with one direction.
     """
     w = as_point(w, "w")
-    f = scalar_valued(bound(f, args, argnum), "csdd2")
+    f = scalar_valued(bound(f, args, argnum, patch), "csdd2")
     y, factor = _series(f, w, as_direction(p, w, "p"), 2)
     return 2 * coefficient(y, factor, 2)

@@ -26,7 +26,7 @@ def _blocks(size: int, fitting: int, bounds):
     return [range(start, min(start + length, size)) for start in range(0, size, length)]
 
 
-def jacobian(f, x, *, args=(), argnum: int = 0):
+def jacobian(f, x, *, args=(), argnum: int = 0, patch: bool = False):
     """Return the Jacobian in forward mode, a block of directions in each evaluation.
 
     A block has 16 to 128 directions, so an evaluation of f holds at most 129 coefficients for
@@ -34,7 +34,7 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
 
     Parameters
     ----------
-    f, args, argnum
+    f, args, argnum, patch
         As in `taylor`.
     x : array_like
 
@@ -60,7 +60,7 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
     (forward mode, vector version).
     """
     x = as_point(x)
-    f = bound(f, args, argnum)
+    f = bound(f, args, argnum, patch)
     if not x.size:
         return tree_map(lambda leaf: np.zeros((*np.shape(leaf), *x.shape)), f(x))
     parts = []
@@ -76,7 +76,7 @@ def jacobian(f, x, *, args=(), argnum: int = 0):
     return tree_zip(joined, *parts)
 
 
-def gradient(f, x, *, args=(), argnum: int = 0):
+def gradient(f, x, *, args=(), argnum: int = 0, patch: bool = False):
     """Return the gradient of a scalar function in forward mode, a block of directions at a time.
 
     Parameters
@@ -84,7 +84,7 @@ def gradient(f, x, *, args=(), argnum: int = 0):
     f : callable
         ``f(x, *args)`` with a result of shape ().
     x : array_like
-    args, argnum
+    args, argnum, patch
         As in `derivative`.
 
     Returns
@@ -106,10 +106,10 @@ def gradient(f, x, *, args=(), argnum: int = 0):
     ----------
     A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed., SIAM 2008, section 3.1.
     """
-    return jacobian(scalar_valued(bound(f, args, argnum), "gradient"), x)
+    return jacobian(scalar_valued(bound(f, args, argnum, patch), "gradient"), x)
 
 
-def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
+def hessian(f, x, *, grad=None, args=(), argnum: int = 0, patch: bool = False):
     """Return the Hessian of a scalar function.
 
     Without `grad`, evaluations of f to second order, each for one pair of blocks of directions (up
@@ -125,7 +125,7 @@ def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     x : array_like
     grad : callable, optional
         ``grad(x, *args)``, the gradient of f, of the shape of x.
-    args, argnum
+    args, argnum, patch
         As in `derivative`.
 
     Returns
@@ -151,8 +151,8 @@ def hessian(f, x, *, grad=None, args=(), argnum: int = 0):
     """
     x = as_point(x)
     if grad is not None:
-        return jacobian(bound(grad, args, argnum), x)
-    f = scalar_valued(bound(f, args, argnum), "hessian")
+        return jacobian(bound(grad, args, argnum, patch), x)
+    f = scalar_valued(bound(f, args, argnum, patch), "hessian")
     if not x.size:
         return np.zeros((*x.shape, *x.shape))
     blocks = _blocks(x.size, math.isqrt(_ELEMENTS // x.size) - 1, _SIDE)

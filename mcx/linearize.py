@@ -113,7 +113,7 @@ class Linearized:
         return tree_map(lambda y: coefficients_from(y, factor, 0), result)
 
 
-def linearize(f, x, *, args=(), argnum: int = 0):
+def linearize(f, x, *, args=(), argnum: int = 0, patch: bool = False):
     """Return (f(x), lin) with lin(p) = Df(x)[p], without running f again.
 
     f is called once, on a recording first-order number; `lin` then costs the linear steps alone:
@@ -126,7 +126,7 @@ def linearize(f, x, *, args=(), argnum: int = 0):
         ``f(x, *args)``; it may return a tuple, list or dict of arrays.
     x : array_like
         The point.
-    args, argnum
+    args, argnum, patch
         As in `derivative`.
 
     Returns
@@ -160,7 +160,7 @@ def linearize(f, x, *, args=(), argnum: int = 0):
     x = copy_of(as_point(x))
     tape = Tape()
     seed = Recorded(tape, x, tape.new_slot())
-    y = bound(f, args, argnum)(seed)
+    y = bound(f, args, argnum, patch)(seed)
     return tree_map(lambda leaf: _value(leaf, tape), y), Linearized(tape, x, y)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mcx.algebra import Algebra, Factor, algebra_of, unit_factor, without
 from mcx.array import Multicomplex, coefficients
 from mcx.dispatch import is_number
+from mcx.door import note
 from mcx.errors import AlgebraError
 from mcx.planes import buffer_like
 from mcx.record import Recorded
@@ -228,4 +229,6 @@ def perturb(x, *directions, h=None):
             raise ValueError(f"perturb: h: expected a positive step or 'auto', got {h!r}")
         given = {k: p * h for k, p in given.items()}
     algebra = algebra_of(tuple(unit_factor(k) for k in given), exact=h is not None)
-    return seeded(x, algebra, {1 << place: p for place, p in enumerate(given.values())})
+    number = seeded(x, algebra, {1 << place: p for place, p in enumerate(given.values())})
+    note(number)
+    return number

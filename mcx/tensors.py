@@ -16,7 +16,9 @@ from mcx.table import degree_indices
 from mcx.tree import tree_map
 
 
-def directional_tensors(f, x, directions, order: int, *, args=(), argnum: int = 0):
+def directional_tensors(
+    f, x, directions, order: int, *, args=(), argnum: int = 0, patch: bool = False
+):
     """Return the derivatives of f along k directions, of every order up to the given one.
 
     T_d[s_1, …, s_d] = Dᵈf(x)[p_{s_1}, …, p_{s_d}],   d = 0, …, order,
@@ -26,7 +28,7 @@ def directional_tensors(f, x, directions, order: int, *, args=(), argnum: int = 
 
     Parameters
     ----------
-    f, args, argnum
+    f, args, argnum, patch
         As in `taylor`.
     x : array_like
         The point, any shape.
@@ -73,7 +75,7 @@ def directional_tensors(f, x, directions, order: int, *, args=(), argnum: int = 
     k = shape[0]
     factor = fresh_factor(degree_indices(k, order))
     seeds = {1 + s: directions[s] for s in range(k)}
-    y = bound(f, args, argnum)(seeded(x, algebra_of((factor,)), seeds))
+    y = bound(f, args, argnum, patch)(seeded(x, algebra_of((factor,)), seeds))
     coefficients = tree_map(lambda leaf: coefficients_from(leaf, factor, 0), y)
     return tuple(
         tree_map(lambda leaf, d=d: _tensor(leaf, k, d), coefficients) for d in range(order + 1)
