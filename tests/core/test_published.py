@@ -46,6 +46,14 @@ class TestMatplotlib:
         run = matplotlib.colors.rgb_to_hsv
         assert_close(mcx.jacobian(run, np.array([r, g, b]), patch=True), expected)
 
+    def test_hue_saturation_value_and_back(self):
+        """The sector of the hue is h.astype(int), piecewise constant."""
+        rgb = np.array([0.2, 0.5, 0.8])
+        hsv = matplotlib.colors.rgb_to_hsv(rgb)
+        there = mcx.jacobian(matplotlib.colors.rgb_to_hsv, rgb, patch=True)
+        back = mcx.jacobian(matplotlib.colors.hsv_to_rgb, hsv, patch=True)
+        assert_close(back @ there, np.eye(3))
+
     def test_bezier(self):
         points = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0], [4.0, 4.0]])
 
