@@ -164,7 +164,11 @@ class Multicomplex(Surface):
         if not isinstance(index, tuple):
             index = (index,)
         if _is_basic(index):
-            chosen = self._planes[(slice(None), *index)]
+            try:
+                chosen = self._planes[(slice(None), *index)]
+            except IndexError:
+                self._planes[0, ...][index]  # raises with axes counted without that of the planes
+                raise
             if chosen.ndim == 1 and ... not in index:
                 chosen = chosen.copy()  # one element is a scalar, which NumPy never makes a view
             return Multicomplex(chosen, self.algebra, self._support)

@@ -193,10 +193,9 @@ def call_function(number, func, types, args, kwargs):
         known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number._buffer))
         if not known:
             return NotImplemented
-    if any(
-        n.rank > number.rank and type(n) is not type(number) for n in numbers_of((args, kwargs))
-    ):
-        return NotImplemented
+    for n in numbers_of((args, kwargs)):
+        if n.rank > number.rank and type(n) is not type(number) and type(n) in types:
+            return NotImplemented  # that one answers
     rule = found(RULES, func)
     if rule is None:
         raise unsupported(func, (args, kwargs, number))

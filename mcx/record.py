@@ -222,6 +222,8 @@ class Recorded(Surface):
                 "assignment: the item is recorded by an inner linearize, the target is not; make "
                 "the target with np.zeros_like of the item"
             )
+        if np.iscomplexobj(item) and self.dtype.kind != "c":
+            raise TypeError(f"item: expected real coefficients ({self.dtype}), got complex")
         recorded = isinstance(item, Recorded) and item.tape is tape
         source = item.slot if recorded else None
         if storage.kept:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mcx import exact, recurrences, series
 from mcx.array import Multicomplex
-from mcx.dispatch import is_number, register, value_of
+from mcx.dispatch import is_number, positional, register, unsupported, value_of
 from mcx.kernels import program
 from mcx.planes import inner
 from mcx.recurrences import RECURRENCES
@@ -276,11 +276,19 @@ class _Clip(Choice):
     """np.clip in both spellings, and the ufunc that ndarray.clip calls; no bound is infinite."""
 
     def apply(self, func, args, kwargs, like=None):
-        bounds = dict(zip(("a", "a_min", "a_max"), args, strict=False)) | kwargs
+        given = dict(zip(("a", "a_min", "a_max"), args, strict=False)) | kwargs
+        bounds = {k: given.pop(k) for k in ("a_min", "a_max", "min", "max") if k in given}
+        number, options = given.pop("a"), given
+        if kwargs:  # raises where both spellings are mixed
+            np.clip(np.empty(0), **{k: x if x is None else 0.0 for k, x in bounds.items()})
         low = bounds.get("a_min") if bounds.get("min") is None else bounds["min"]
         high = bounds.get("a_max") if bounds.get("max") is None else bounds["max"]
         low, high = -np.inf if low is None else low, np.inf if high is None else high
-        return super().apply(np.clip, (bounds["a"], low, high), {}, like)
+        if "where" in options:
+            raise unsupported(np.clip, (args, kwargs), "where= has no rule; use np.where")
+        if options:
+            return np._core.umath.clip(number, low, high, **options)
+        return super().apply(np.clip, (number, low, high), {}, like)
 
 
 class _Where(Choice):
@@ -297,6 +305,17 @@ def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return lambda u: np.where(finite, u, 0)
 
 
+class _NanToNum(Choice):
+    """np.nan_to_num; with copy=False the number itself is written to."""
+
+    def apply(self, func, args, kwargs, like=None):
+        args, kwargs = positional(func, args, kwargs, 2)
+        if len(args) < 2 or args[1]:
+            return super().apply(func, args, kwargs, like)
+        args[0][...] = super().apply(func, (args[0], True, *args[2:]), kwargs, like)
+        return args[0]
+
+
 SELECTIONS = {
     np.maximum: Choice((0, 1), _winner(lambda a, b: (a >= b) | np.isnan(a))),
     np.minimum: Choice((0, 1), _winner(lambda a, b: (a <= b) | np.isnan(a))),
@@ -308,7 +327,7 @@ SELECTIONS = {
     np.heaviside: Choice((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, 0)),
     np.clip: _Clip((0, 1, 2), _clip),
     np._core.umath.clip: _Clip((0, 1, 2), _clip),
-    np.nan_to_num: Choice((0,), _nan_to_num),
+    np.nan_to_num: _NanToNum((0,), _nan_to_num),
     np.where: _Where((1, 2), lambda c, x, y: lambda u, v: np.where(c, u, v), deciding=(0,)),
 }
 for _func, _rule in SELECTIONS.items():

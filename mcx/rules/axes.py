@@ -8,8 +8,11 @@ import numpy as np
 
 
 def axes_of(axis, ndim: int) -> tuple[int, ...]:
-    """Return the axes of a reduction as a tuple of non-negative ints."""
-    if axis is None:
+    """Return the axes of a reduction as a tuple of non-negative ints.
+
+    Like NumPy, a reduction of a scalar takes axis 0 or -1 for no axis.
+    """
+    if axis is None or (not ndim and not isinstance(axis, tuple) and axis in (0, -1)):
         return tuple(range(ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
     return tuple(np.lib.array_utils.normalize_axis_index(int(k), ndim) for k in axes)

@@ -10,6 +10,7 @@ from mcx.dispatch import is_number, register, unsupported, value_of
 from mcx.record import Recorded
 from mcx.rules.matrices import adjoint
 from mcx.verbs import Composed
+from mcx.verbs.solving import Factorized
 
 _FEW = 8  # so many rows have few minors
 
@@ -74,7 +75,7 @@ def _slogdet(a):
     value = _wide(value_of(a))
     sign, log = np.linalg.slogdet(value)
     value = np.where((sign == 0)[..., np.newaxis, np.newaxis], np.nan, value)
-    traces = _traces(np.linalg.solve(value, nilpotent), a.order)
+    traces = _traces(Factorized(value)(nilpotent), a.order)
     change = sum(trace * ((-1) ** k / (k + 1)) for k, trace in enumerate(traces))
     if a.dtype.kind == "f":
         return np.zeros_like(change) + sign, change + log

@@ -49,17 +49,19 @@ def _differential(state, a, w, v, inverse, repeated):
             change = first - (turn @ between - between @ turn)
         turn = slopes * change
         dw = np.diagonal(change, axis1=-2, axis2=-1)
-        within = np.where(repeated, change, 0) if clustered else None
-        return np.real(dw) if w.dtype.kind == "f" else dw, v @ turn, -(turn @ inverse), within
+        yield np.real(dw) if w.dtype.kind == "f" else dw
+        yield v @ turn
+        yield -(turn @ inverse)
+        yield np.where(repeated, change, 0) if clustered else None
 
     return push
 
 
-def _invariant(a, w, v, inverse, repeated):
-    return w, v, inverse, np.zeros_like(v)
+def _between(result, a, w, v, inverse, repeated):
+    return inverse, np.zeros_like(v)
 
 
-invariant = primitive(_invariant, Lifted(_differential))
+invariant = primitive(lambda a, w, v, *_: (w, v), Lifted(_differential, _between))
 
 
 def _identity(matrix):
@@ -84,7 +86,7 @@ def of_hermitian(a, uplo="L"):
     w, v = np.linalg.eigh(value_of(a), uplo)
     repeated = repeated_in(w, resolution(w))
     matrix = hermitian(a, uplo.upper() == "U")
-    w, v, *_ = invariant(matrix, w, v, adjoint(v), repeated)
+    w, v = invariant(matrix, w, v, adjoint(v), repeated)
     return w, v, np.any(repeated, axis=-1)
 
 
@@ -114,7 +116,7 @@ def _of_matrix(a):
     condition = np.linalg.norm(inverse, axis=-1) * np.linalg.norm(v, axis=-2)
     repeated = repeated_in(w, 16 * eps * frobenius(plain, (-2, -1))[..., None] * condition)
     repeated |= defective & ~_identity(repeated)
-    w, v, *_ = invariant(a, w, v, inverse, repeated)
+    w, v = invariant(a, w, v, inverse, repeated)
     return w, v, np.any(repeated, axis=-1)
 
 

@@ -39,9 +39,8 @@ def _cholesky(state, a, /, *, upper=False):
         da = hermitian(da, upper)
         middle = turned @ da @ inverse if upper else inverse @ da @ turned
         half = halved(hermitian(middle))
-        if upper:
-            return adjoint(half) @ factor, -(inverse @ adjoint(half))
-        return factor @ half, -(half @ inverse)
+        yield adjoint(half) @ factor if upper else factor @ half
+        yield -(inverse @ adjoint(half)) if upper else -(half @ inverse)
 
     return push
 
@@ -68,13 +67,16 @@ def _qr(state, a, *_):
         dq = q @ turn
         if q.shape[-2] > size:
             dq = dq + (image - q @ change)
-        dr = np.triu(adjoint(q) @ da - turn @ r)
-        return dq, dr, -(inverse @ dr[..., :count, :count] @ inverse)
+        yield dq
+        yield (dr := np.triu(adjoint(q) @ da - turn @ r))
+        yield -(inverse @ dr[..., :count, :count] @ inverse)
 
     return push
 
 
-_reduced = primitive(lambda a, q, r, inverse: (q, r, inverse), Lifted(_qr))
+_reduced = primitive(
+    lambda a, q, r, _: (q, r), Lifted(_qr, lambda result, a, q, r, inverse: (inverse,))
+)
 
 
 def _factors(a, mode="reduced"):
@@ -100,7 +102,7 @@ def _factors(a, mode="reduced"):
     warn_of_nan("linalg.qr", "columns linearly dependent", dependent)
     identity = np.identity(count, dtype=bool, like=r)
     inverse = np.triu(np.linalg.inv(np.where(dependent, identity, leading)))
-    q, r, _ = _reduced(a, q[..., :size], r[..., :size, :], inverse)
+    q, r = _reduced(a, q[..., :size], r[..., :size, :], inverse)
     if basis.shape[-1]:
         q = np.concatenate([q, complement(q, basis)], axis=-1)
         r = np.concatenate([r, np.zeros_like(r, shape=(*r.shape[:-2], m - size, n))], axis=-2)

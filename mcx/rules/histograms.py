@@ -29,7 +29,7 @@ def _outer_edges(a, limits):
 def _bin_edges(a, bins=10, range=None, weights=None):
     if np.ndim(bins):
         return bins
-    a = arrayed(a)
+    a = np.ravel(arrayed(a))
     if isinstance(bins, str):
         bins = len(np.histogram_bin_edges(*value_of((a, bins, range, weights)))) - 1
     first, last = _outer_edges(a, range)
@@ -76,6 +76,8 @@ class _Bincount(Linear):
 
     def apply(self, func, args, kwargs, like=None):
         args, kwargs = _arguments(*args, **kwargs)
+        if not np.size(args[0]):  # there are no weights: NumPy counts in integers
+            return func(args[0], value_of(args[1]), **kwargs)
         return super().apply(func, args, kwargs, like)
 
 

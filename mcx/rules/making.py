@@ -191,7 +191,8 @@ def _piecewise(x, condlist, funclist, *args, **kw):
         for mask, piece in zip(masks, funclist, strict=True)
         if np.any(mask)
     ]
-    y = zeros_for([x, *numbers_of(pieces)], np.shape(x), x.dtype)
+    room = zeros_for([x, *numbers_of(pieces)], (), x.dtype)
+    y = np.zeros_like(np.zeros_like(x) + room)  # laid out as x
     for mask, piece in pieces:
         y[mask] = piece
     return y

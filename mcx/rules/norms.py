@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.dispatch import register, value_of
+from mcx.dispatch import register, unsupported, value_of
 from mcx.rules.axes import axes_of, keeps, kept, merged
-from mcx.rules.determinants import departure
+from mcx.rules.determinants import diagonal_matrix, is_exact
 from mcx.rules.matrices import adjoint
 from mcx.rules.reductions import length
-from mcx.verbs import Composed
+from mcx.verbs import Composed, Lifted, primitive
 
 _NAMED = (None, "fro", "f", "nuc", 1, -1, 2, -2, np.inf, -np.inf)  # the norms of matrices
 
@@ -40,22 +40,54 @@ def _of_matrices(x, ord, axes: tuple[int, int]):
     return (np.max if ord > 0 else np.min)(sums, axis=-1)
 
 
-def _nuclear(x):
-    """‖X‖_* = tr √(Xᴴ X), smooth at repeated singular values too, though they are not.
+def _polar_differential(state, y, norm, q, s):
+    """Return d‖Y‖_* = Re tr Qᴴ dY and dQ = Q Ω + (dY − Q Qᴴ dY) H⁻¹ of the polar factors Y = Q H.
 
-    With the singular vectors of the value, √(S² + N) = S + G: G = (N − G²) / (s_i + s_j), one
-    degree a round. Between zeros among the singular values, where it is not smooth, G is 0.
+    Ω H + H Ω = C − Cᴴ with C = Qᴴ dY. As H = S + N with nilpotent N, Ω follows from itself in as
+    many rounds as there are orders; nothing is divided by a difference of singular values.
     """
-    x = adjoint(x) if x.shape[-2] < x.shape[-1] else x
-    _, s, vh = np.linalg.svd(value_of(x), full_matrices=False)
-    y = x @ adjoint(vh)
-    nilpotent = departure(np.linalg.norm, adjoint(y) @ y)
+    _, q = state
+    h = adjoint(q) @ y
+    nilpotent = h - value_of(h)
     sums = s[..., np.newaxis] + s[..., np.newaxis, :]
     inverse = np.where(sums == 0, 0, 1 / np.where(sums == 0, 1, sums))
-    root = nilpotent * inverse
-    for _ in range(x.order - 1):
-        root = (nilpotent - root @ root) * inverse
-    return np.sum(s, axis=-1) + np.real(np.trace(root, axis1=-2, axis2=-1))
+    square = y.shape[-2] == y.shape[-1] and bool(np.all(s > 0))
+    inverse_h = None if square else np.linalg.inv(h + diagonal_matrix((s == 0).astype(s.dtype)))
+
+    def push(dy):
+        core = adjoint(q) @ dy
+        yield np.real(np.trace(core, axis1=-2, axis2=-1))
+        first = turn = (core - adjoint(core)) * inverse
+        for _ in range(getattr(nilpotent, "order", 0)):
+            moved = turn @ nilpotent
+            turn = first - (moved - adjoint(moved)) * inverse
+        dq = q @ turn
+        if not square:
+            rest = np.where((s > 0)[..., np.newaxis, :], dy - q @ core, 0)
+            dq = dq + rest @ inverse_h
+        yield dq
+
+    return push
+
+
+_polar = primitive(
+    lambda y, norm, q, s: norm,
+    Lifted(_polar_differential, lambda result, y, norm, q, s: (q,)),
+)
+
+
+def _nuclear(x):
+    """‖X‖_* = tr H of X = Q H, smooth at repeated singular values too, though they are not.
+
+    Columns of Q that belong to singular values 0, where it is not smooth, are 0 at the value.
+    """
+    if is_exact(x):
+        reason = "it has no recursion in the exact reading; leave h out"
+        raise unsupported(np.linalg.norm, (x,), reason)
+    x = adjoint(x) if x.shape[-2] < x.shape[-1] else x
+    u, s, vh = np.linalg.svd(value_of(x), full_matrices=False)
+    q = u * (s > 0)[..., np.newaxis, :]
+    return _polar(x @ adjoint(vh), np.sum(s, axis=-1), q, s)
 
 
 def _norm(x, ord=None, axis=None, keepdims=False):

@@ -31,7 +31,7 @@ def _trim_zeros(filt, trim="fb", axis=None):
         raise ValueError(f"numpy.trim_zeros: trim: expected 'f', 'b' or 'fb', got {trim!r}")
     axes = range(filt.ndim) if axis is None else np.ravel(axis)
     axes = [np.lib.array_utils.normalize_axis_index(int(k), filt.ndim) for k in axes]
-    places = np.nonzero(value_of(filt))
+    places = np.nonzero(value_of(filt)) if axes else ()
     cuts = [slice(None)] * filt.ndim
     for k in axes:
         if not places[k].size:

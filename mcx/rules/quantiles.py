@@ -6,6 +6,8 @@ there is the quantile of the ranks 0, 1, …, n − 1, which NumPy's own functio
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mcx.dispatch import is_number, register, signature_of, value_of
@@ -66,7 +68,8 @@ class _Sorted:
     def at(self, ranks):
         """Return the items with the given whole ranks, (*shape of q, *rest)."""
         rest = self.value.shape[1:]
-        rows = np.reshape(ranks.astype(int), (-1, *rest))
+        count = math.prod(np.shape(ranks)[: np.ndim(ranks) - len(rest)])
+        rows = np.reshape(ranks.astype(int), (count, *rest))
         rows = np.take_along_axis(self.order, rows, 0)
         return np.reshape(np.take_along_axis(self.items, rows, 0), np.shape(ranks))
 

@@ -147,7 +147,7 @@ def _prod(
 
 def _cumprod(a, axis=None, dtype=None, out=None):
     a = a if dtype is None else cast(a, dtype)
-    if axis is None:
+    if axis is None or not a.ndim:
         a, axis = np.ravel(a), 0
     return np.moveaxis(scanned(np.multiply, np.moveaxis(a, axis, 0)), 0, axis)
 
@@ -180,8 +180,8 @@ def length(x, axes, keepdims=False):
 def _centred(a, axis, dtype, where, mean):
     """Return a − mean, 0 where where= is False, the axes, and how many elements there are."""
     a = arrayed(a)
-    if dtype is not None and np.dtype(dtype).kind == "f":
-        a = a.astype(np.result_type(a.dtype, dtype))
+    if dtype is not None:
+        a = cast(a, np.result_type(a.dtype, dtype) if np.dtype(dtype).kind in "fc" else dtype)
     axes = axes_of(axis, a.ndim)
     count = math.prod(a.shape[k] for k in axes)
     if where is not np._NoValue:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.dispatch import positional, register, value_of
+from mcx.dispatch import positional, register, unsupported, value_of
+from mcx.rules.axes import along
 from mcx.rules.versions import available
-from mcx.verbs import Linear
+from mcx.verbs import Composed, Linear
 
 SINGLE = (
     np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis,
@@ -54,19 +55,39 @@ class _BroadcastArrays(Linear):
 
 register(np.broadcast_arrays, _BroadcastArrays())
 
-# Modes of np.pad that are linear in the array; the constant of mode "constant" is the value's.
-_LINEAR_PADS = ("constant", "edge", "linear_ramp", "mean", "reflect", "symmetric", "wrap", "empty")
+# Modes of np.pad that choose among elements; the others are linear in the array, the constant of
+# mode "constant" is the value's.
+_STATISTICS = {"maximum": np.max, "minimum": np.min, "median": np.median}
 
 
 class _Pad(Linear):
-    def split(self, func, args, kwargs, keep=None):
+    def apply(self, func, args, kwargs, like=None):
         mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
-        if mode not in _LINEAR_PADS:
-            raise ValueError(
-                f"numpy.pad: mode: expected one of {', '.join(_LINEAR_PADS)} for a Multicomplex "
-                f"(linear ones), got {mode!r}"
-            )
-        return super().split(func, args, kwargs, keep)
+        if callable(mode):
+            raise unsupported(func, (args, kwargs), "mode= as a function writes into plain arrays")
+        rule = Composed(_padded) if mode in _STATISTICS else super()
+        return rule.apply(func, args, kwargs, like)
+
+
+def _padded(array, pad_width, mode, stat_length=None):
+    """Return an array padded, axis by axis, with a statistic of the elements at each end."""
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]
+        pad_width = [np.broadcast_to(width, 2) for width in pad_width]
+    widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
+    lengths = np.broadcast_to(np.inf if stat_length is None else stat_length, (array.ndim, 2))
+    for axis, (before, after) in enumerate(widths):
+        if not before + after:
+            continue
+        count = array.shape[axis]
+        first, last = (int(min(length, count)) for length in lengths[axis])
+        ends = [
+            _STATISTICS[mode](along(array, axis, part), axis=axis, keepdims=True)
+            for part in (slice(first), slice(count - last, None))
+        ]
+        left, right = (np.repeat(*end, axis) for end in zip(ends, (before, after), strict=True))
+        array = np.concatenate([left, array, right], axis)
+    return array
 
 
 register(np.pad, _Pad((0,), value_only=("constant_values", "end_values")))

@@ -71,7 +71,7 @@ def _embedded(a, u, s, v, tolerance):
     w = np.concatenate([s, -s, np.zeros_like(s, shape=(*s.shape[:-1], m + n - 2 * k))], axis=-1)
     repeated = repeated_in(w, tolerance[..., :1] + np.zeros_like(w))
     matrix = np.concatenate([_beside(a, m, before=0), _beside(adjoint(a), n)], axis=-2)
-    w, basis, *_ = invariant(matrix, w, basis, adjoint(basis), repeated)
+    w, basis = invariant(matrix, w, basis, adjoint(basis), repeated)
     return basis[..., :m, :k] / one, w[..., :k], -basis[..., m:, k : 2 * k] / one
 
 

@@ -34,8 +34,11 @@ class Composed(Rule):
         return tree_zip(lambda v, part: _valued(func, part, v, operands), value, result)
 
     def record(self, func, args, kwargs, tape):
-        inner = {k: replaced(v, lambda x: number_on(x, tape)) for k, v in kwargs.items()}
-        value = func(*replaced(tuple(args), lambda x: number_on(x, tape)), **inner)
+        inner = replaced(tuple(args), lambda x: number_on(x, tape))
+        named = {k: replaced(v, lambda x: number_on(x, tape)) for k, v in kwargs.items()}
+        # NumPy does not look for numbers in all of the arguments.
+        nested = numbers_of((inner, named))
+        value = self.apply(func, inner, named) if nested else func(*inner, **named)
         result = self.formula(*args, **kwargs)
 
         def recorded(v, part):

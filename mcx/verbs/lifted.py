@@ -15,6 +15,8 @@ S. Walter and L. Lehmann, "Algorithmic differentiation in Python with AlgoPy", J
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from mcx.algebra import Algebra, Factor, algebra_of, without
@@ -40,8 +42,9 @@ class Lifted(Rule):
         ``differential(state, *args, **kwargs)`` returns ``push(*tangents)``. The state is a tuple:
         the arrays of NumPy's result in order, then those of `extra`; args and kwargs are those of
         the call. push has one tangent for every operand given, None for one that does not move, is
-        linear in them, and returns one tangent for every array of the state, None where it is zero.
-        All in NumPy syntax: whatever is an array may be a number.
+        linear in them, and returns one tangent for every array of the state, None where it is zero;
+        or yields them: those of `extra` are not always wanted. All in NumPy syntax: whatever is an
+        array may be a number.
     extra : callable, optional
         ``extra(result, *args, **kwargs)`` returns a tuple of further arrays at the value that the
         differential needs (an inverse, say), which then have tangents too.
@@ -60,22 +63,25 @@ class Lifted(Rule):
         args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
         if numbers_of([x for k, x in enumerate(args) if k not in self.operands] + [kwargs]):
             raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
-        result, state = self._state(func, args, kwargs)
+        result, state = self._state(func, args, kwargs, whole=False)
         parts = iter(state)
         return tree_map(lambda _: next(parts), result)
 
-    def _state(self, func, args, kwargs):
-        """Return NumPy's result, and the state in the kind of the arguments."""
+    def _state(self, func, args, kwargs, whole: bool = True):
+        """Return NumPy's result, and the state in the kind of the arguments.
+
+        Unless the whole is wanted, its extra arrays may lack their coefficients of highest degree.
+        """
         top = first_number(args, kwargs)
         if isinstance(top, Recorded):
             return self._recorded(func, args, kwargs, top.tape)
         if top is not None:
-            return self._of_numbers(func, args, kwargs)
+            return self._of_numbers(func, args, kwargs, whole)
         result = func(*args, **kwargs)
         more = self.extra(result, *args, **kwargs) if self.extra else ()
         return result, (*tree_leaves(result), *more)
 
-    def _of_numbers(self, func, args, kwargs):
+    def _of_numbers(self, func, args, kwargs, whole: bool):
         algebra = lifted(numbers_of(args))
         if algebra.exact:
             raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
@@ -85,16 +91,21 @@ class Lifted(Rule):
         state = [_grown(x, algebra) if _has_tangent(x) else x for x in below]
         operands = [args[k] for k in self.places(args)]
         degrees = [sum(index) for index in youngest.indices]
-        start = 1
+        top, start = max(degrees), 1
+        wanted = [len(state)] * top
+        if not whole:
+            wanted[-1] = len(tree_leaves(result))
         if degrees.count(1) <= _FEW:
             push, start = self.differential(below, *lower, **kwargs), 2
             for k in range(1, 1 + degrees.count(1)):
                 tangents = [_coefficient(x, youngest, k) for x in operands]
                 if any(x is not None for x in tangents):
-                    _write(state, push(*tangents), youngest, k, algebra)
-        rounds = _by_shift if youngest.indices == taylor_indices(max(degrees)) else _by_degree
-        for degree in range(start, max(degrees) + 1):
-            rounds(self, state, args, kwargs, operands, algebra, degree)
+                    pushed = islice(push(*tangents), wanted[0])
+                    _write(state[: wanted[0]], pushed, youngest, k, algebra)
+        rounds = _by_shift if youngest.indices == taylor_indices(top) else _by_degree
+        for degree in range(start, top + 1):
+            count = wanted[degree - 1]
+            rounds(self, state, args, kwargs, operands, algebra, degree, count)
         return result, tuple(state)
 
     def _recorded(self, func, args, kwargs, tape):
@@ -118,27 +129,33 @@ class Lifted(Rule):
         return result, tuple(_part(tape, joint, k, x) for k, x in enumerate(values))
 
 
-def _by_shift(rule, state, args, kwargs, operands, algebra: Algebra, degree: int) -> None:
-    """Compute the coefficient of t^degree of one direction: f' = Df(x)[x'] to one degree less."""
+def _by_shift(rule, state, args, kwargs, operands, algebra: Algebra, degree, count) -> None:
+    """Compute coefficient `degree` of one direction: f' = Df(x)[x'] to one degree less.
+
+    It is written into the first `count` parts of the state.
+    """
     youngest = algebra.factors[-1]
     near = Factor(youngest.serial, taylor_indices(degree - 1))
     short = [_shortened(x, youngest, near) for x in state]
     push = rule.differential(tuple(short), *(_shortened(x, youngest, near) for x in args), **kwargs)
-    pushed = push(*(_shifted(x, youngest, near) for x in operands))
+    pushed = islice(push(*(_shifted(x, youngest, near) for x in operands)), count)
     last = [None if x is None else _coefficient(x, near, degree - 1) for x in pushed]
-    _write(state, [None if x is None else x / degree for x in last], youngest, degree, algebra)
+    last = [None if x is None else x / degree for x in last]
+    _write(state[:count], last, youngest, degree, algebra)
 
 
-def _by_degree(rule, state, args, kwargs, operands, algebra: Algebra, degree: int) -> None:
-    """Compute all coefficients of a degree, from E x."""
+def _by_degree(rule, state, args, kwargs, operands, algebra: Algebra, degree, count) -> None:
+    """Compute all coefficients of a degree of the first `count` parts of the state, from E x."""
     youngest = algebra.factors[-1]
-    near = [_truncated(x, youngest, degree) for x in args]
+    near = [_truncated(x, youngest, degree - 1) for x in args]
     push = rule.differential(tuple(state), *near, **kwargs)
-    pushed = push(*(_euler(_truncated(x, youngest, degree), youngest) for x in operands))
+    tangents = (_euler(_truncated(x, youngest, degree), youngest) for x in operands)
+    pushed = list(islice(push(*tangents), count))
     for k, index in enumerate(youngest.indices):
         if sum(index) == degree:
             last = [None if x is None else _coefficient(x, youngest, k) for x in pushed]
-            _write(state, [None if x is None else x / degree for x in last], youngest, k, algebra)
+            last = [None if x is None else x / degree for x in last]
+            _write(state[:count], last, youngest, k, algebra)
 
 
 def _has_tangent(x) -> bool:

@@ -1,7 +1,7 @@
-"""Calls of the functions of mcx.rules.domains."""
+"""Calls of the functions of mcx.rules.domains, and of floating-point neighbours."""
 
 import numpy as np
-from core.calls import Call, existing
+from core.calls import Call, existing, plain
 
 emath = np.emath
 
@@ -31,5 +31,10 @@ DERIVATIVES = existing(
     _parts(emath.power, lambda x: emath.power([-2.0, 3.0, -0.5, 1.0], x)),
     _parts(emath.power, lambda x: emath.power(x[0] + 3, x[1])),
     _parts(emath.power, lambda x: emath.power(x[0] - 3, x[1])),
+    Call(np.spacing, lambda x: np.spacing(x) + x, standin=False),
+    Call(np.nextafter, lambda x: np.nextafter(x[0] * x[1], x[2])),
+    Call(np.nextafter, lambda x: np.nextafter(x * x, 0.0)),
+    Call(np.nextafter, lambda x: np.nextafter(1.0, x) * x),
+    Call(np.nextafter, lambda x: np.nextafter(x[0], plain(x, 4)) * x[0]),
 )
 VALUES = existing()

@@ -72,6 +72,12 @@ ORDER_STATISTICS = existing(
     Call(np.median, lambda x: np.median(x, axis=(0, 2), keepdims=True), (2, 3, 4)),
     Call(np.nanmedian, lambda x: np.nanmedian(with_nan(x), axis=1)),
     *(
+        Call(np.pad, lambda x, m=m: np.pad(x, ((1, 2), (0, 3)), mode=m) ** 2, standin=False)
+        for m in ("maximum", "minimum", "median")
+    ),
+    Call(np.pad, lambda x: np.pad(x, 2, "median", stat_length=((3, 2), (1, 2))), standin=False),
+    Call(np.pad, lambda x: np.pad(x * x, ((0, 0), (1, 2)), "maximum"), standin=False),
+    *(
         Call(np.quantile, lambda x, m=m: np.quantile(x, [0.125, 0.5], axis=1, method=m),
              standin=False, wide=False)
         for m in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "hazen",

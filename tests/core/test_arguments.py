@@ -219,3 +219,54 @@ def test_keepdims_takes_any_truth_value(call, keepdims):
     assert result.shape == np.shape(expected)
     np.testing.assert_array_equal(result.value, expected)
     np.testing.assert_array_equal(np.ravel(result.im(1)), call(mcx.perturb(x, x)).im(1).ravel())
+
+
+@pytest.mark.parametrize("run", [lambda f, x: f(mcx.perturb(x, x)), mcx.linearize])
+def test_options_of_clip(run):
+    x = np.array([1.5, -2.5, 3.25, 0.5])
+
+    def refused(error, match, *args, **kwargs):
+        with pytest.raises(error, match=match):
+            run(lambda a: np.clip(a, *args, **kwargs), x)
+
+    refused(mcx.UnsupportedFunctionError, r"where= .* np\.where", 0, 1, where=x > 0)
+    refused((ValueError, TypeError), "min", 0, 1, min=0)
+    refused(TypeError, "bogus", 0, 1, bogus=3)
+    y, lin = mcx.linearize(lambda a: np.clip(a, 0, 1, dtype=np.float32), x)
+    z = np.clip(mcx.perturb(x, x), 0, 1, dtype=np.float32)
+    assert y.dtype == z.dtype == np.float32
+    np.testing.assert_array_equal(z.value, np.clip(x, 0, 1))
+    assert lin(x).tolist() == z.im(1).tolist() == [0.0, 0.0, 0.0, 0.5]
+
+
+def test_nan_to_num_without_a_copy_writes_to_the_number():
+    x, p = np.array([2.0, np.nan, -np.inf]), np.array([3.0, 5.0, 7.0])
+    z = mcx.perturb(x, p)
+    assert np.nan_to_num(z, copy=False, nan=4.0) is z
+    assert z.value.tolist() == [2.0, 4.0, -np.finfo(float).max]
+    assert z.im(1).tolist() == [3.0, 0.0, 0.0]
+
+    def func(a):
+        b = a * a
+        np.nan_to_num(b, False)
+        return b
+
+    y, lin = mcx.linearize(func, x)
+    assert y.tolist() == [4.0, 0.0, np.finfo(float).max]
+    assert lin(p).tolist() == [12.0, 0.0, 0.0]
+    w = mcx.perturb(x, p)
+    assert np.nan_to_num(w) is not w
+    assert np.isnan(w.value[1])
+
+
+def test_modes_of_pad():
+    x = np.array([2.0, 5.0, 1.0])
+    z = mcx.perturb(x, 10 * x)
+    with pytest.raises(mcx.UnsupportedFunctionError, match="mode= as a function"):
+        np.pad(z, 1, lambda vector, width, axis, options: None)
+    with pytest.raises(ValueError, match="bogus"):
+        np.pad(z, 1, "bogus")
+    for mode, stat in (("maximum", 5.0), ("minimum", 1.0), ("median", 2.0)):
+        y = np.pad(z, (1, 2), mode)
+        assert y.value.tolist() == [stat, 2.0, 5.0, 1.0, stat, stat]
+        assert y.im(1).tolist() == [10 * k for k in y.value]

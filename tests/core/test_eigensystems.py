@@ -308,7 +308,13 @@ class TestChecks:
             push = right(state, *args)
             return lambda da: [None if k == part else t for k, t in enumerate(push(da))]
 
-        broken = primitive(eigensystems._invariant, Lifted(wrong))
+        broken = primitive(lambda a, w, v, *_: (w, v), Lifted(wrong, eigensystems._between))
         monkeypatch.setattr(eigensystems, "invariant", broken)
         with pytest.raises(AssertionError):
             TestRepeated().test_the_simple_one_is_right_at_every_order("eigh", "float32", rng)
+
+    @pytest.mark.parametrize("directions", [1, 5])
+    def test_a_part_that_a_differential_forgets_is_an_error(self, directions):
+        two = primitive(lambda a: (a * 1.0, a * 2.0), Lifted(lambda state, a: lambda da: [da]))
+        with pytest.raises(ValueError, match="shorter"):
+            mcx.jacobian(two, np.ones(directions))

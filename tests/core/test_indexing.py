@@ -172,6 +172,64 @@ def test_assignment_refuses_what_would_be_lost():
         z[0] = mcx.perturb(1j, 1.0 + 0j)
 
 
+ITEMS = {
+    "list": (slice(0, 2), lambda z: [z[0] * z[1], 5.0]),
+    "tuple": (slice(0, 2), lambda z: (5.0, z[0] * z[1])),
+    "nested": ((None, slice(1, 3)), lambda z: [[z[0] * z[1], z[2] ** 3]]),
+    "mask": (np.array([True, False, False, True]), lambda z: [z[0] * z[1], 5]),
+    "places": ([0, 2], lambda z: [np.float32(1.5), z[3] ** 2]),
+    "repeated": (slice(None), lambda z: [z[0] * z[1]]),
+    "arrays": (slice(1, 3), lambda z: [np.array(2.5), z[0] * z[1]]),
+    "plain": (slice(1, 3), lambda z: [2, 3.5]),
+}
+
+
+@pytest.mark.parametrize(("where", "items"), ITEMS.values(), ids=ITEMS)
+def test_lists_of_numbers_are_assigned(where, items):
+    def func(x):
+        y = x * x
+        y[where] = items(x)
+        return y
+
+    def apart(x):  # the same without assignment of a list
+        y = x * x
+        got = items(x)
+        flat = got[0] if isinstance(got[0], list) else got
+        for k, place in enumerate(np.arange(4)[where].ravel()):
+            y[place] = flat[k % len(flat)]
+        return y
+
+    x, p, q = np.array([[1.5, -2.0, 0.5, 3.0], [1.0, 2.0, -1.0, 0.5], [0.5, 1.0, 2.0, -3.0]])
+    np.testing.assert_array_equal(func(x), apart(x))
+    z = func(mcx.perturb(x, p, q))
+    np.testing.assert_array_equal(z.planes, apart(mcx.perturb(x, p, q)).planes)
+    y, lin = mcx.linearize(func, x)
+    np.testing.assert_array_equal(y, func(x))
+    np.testing.assert_array_equal(lin(p), z.im(1))
+    np.testing.assert_array_equal(lin(q), z.im(2))
+    nested = mcx.jvp(lambda x: mcx.linearize(func, x)[1](p), x, q)[1]
+    np.testing.assert_array_equal(nested, z.im(1, 2))
+
+
+@pytest.mark.parametrize("run", [mcx.linearize, lambda f, x: f(mcx.perturb(x, x))])
+def test_lists_that_do_not_fit_are_refused(run):
+    def assign(where, items):
+        def func(x):
+            y = x * x
+            y[where] = items(x)
+            return y
+
+        return lambda: run(func, np.ones(3))
+
+    with pytest.raises(ValueError, match="broadcast"):
+        assign(slice(0, 2), lambda x: [x[0], x[1], 1.0])()
+    with pytest.raises(ValueError, match="one shape"):
+        assign(slice(0, 2), lambda x: [x[:1], x[0]])()
+    for item in (np.complex128(1j), [1j, 2.0], np.array([1j, 2.0])):
+        with pytest.raises(TypeError, match="real coefficients"):
+            assign(slice(0, 2), lambda x, item=item: item)()
+
+
 def test_number_is_no_index():
     z = number()
     with pytest.raises(mcx.ImplicitConversionError, match=r"z\.value"):
@@ -196,3 +254,12 @@ def test_chained_views_of_views():
     expected.T[1].reshape(-1)[2] = 99.0
     shared = expected.T[1].reshape(-1).base is not None
     np.testing.assert_array_equal(z.value, expected if shared else PLANES[0])
+
+
+@pytest.mark.parametrize("index", [7, (0, 9), (0, 0, 0, 0), (0, 0, 9)])
+def test_errors_count_axes_as_numpy_does(index):
+    with pytest.raises(IndexError) as expected:
+        PLANES[0][index]
+    with pytest.raises(IndexError) as caught:
+        number()[index]
+    assert str(caught.value) == str(expected.value)

@@ -293,3 +293,10 @@ class TestAxes:
             assert_same_value(result, np.apply_over_axes(np.sum, X, axes))
         np.testing.assert_array_equal(np.apply_over_axes(np.sum, z, [0, 1]).im(1)[0, 0],
                                       z.im(1).sum(0).sum())  # fmt: skip
+
+
+def test_pieces_are_laid_out_as_the_argument():
+    x = np.asfortranarray(X[:2, :2] if X.ndim > 1 else np.array([[1.0, -2.0], [3.0, 0.5]]))
+    z = np.piecewise(mcx.perturb(x, x), [x > 0], [np.square, -1.0])
+    assert z.value.flags.f_contiguous
+    np.testing.assert_array_equal(z.im(1), np.where(x > 0, 2 * x * x, 0))

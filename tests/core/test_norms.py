@@ -42,6 +42,20 @@ class TestNormsAndConditions:
         got = mcx.taylor(lambda a: linalg.norm(a, "nuc"), np.eye(3), self.DIRECTION, order=4)
         assert_near_series(got, expected, 1e-13)
 
+    @pytest.mark.parametrize("shape", [(3, 3), (4, 3), (2, 3)])
+    def test_nuclear_norm_at_a_small_singular_value(self, shape, rng):
+        a, p = np.eye(*shape), rng.normal(size=shape)
+        a[1, 1] = 2.0**-10
+        expected = series(lambda a: sum(self.singular_values(a)), a, p, 4)
+        got = mcx.taylor(lambda a: linalg.norm(a, "nuc"), a, p, order=4)
+        assert_near_series(got, expected, 1e-14)
+
+    def test_nuclear_norm_at_a_singular_value_zero(self, rng):
+        a, p = np.diag([1.0, 0.0]), rng.normal(size=(2, 2))
+        expected = [1.0, p[0, 0], (p[0, 1] ** 2 + p[1, 0] ** 2) / 2]  # those of the other one
+        got = mcx.taylor(lambda a: linalg.norm(a, "nuc"), a, p, order=2)
+        np.testing.assert_allclose(got, expected, rtol=1e-14)
+
     def test_nuclear_norm_of_complex_matrices(self, rng):
         a, p = rng.normal(size=(2, 2, 2)) + 1j * rng.normal(size=(2, 2, 2))
         z = mcx.perturb(a, p, p, p)

@@ -270,3 +270,8 @@ def test_membership_is_plain():
     for result in (np.isin(z, Y), np.isin(X, number(Y)), np.isin(z, number(Y), invert=False)):
         assert isinstance(result, np.ndarray)
         np.testing.assert_array_equal(result, np.isin(X, Y))
+
+
+def test_a_scalar_has_no_ends_to_trim():
+    y = np.trim_zeros(mcx.perturb(0.0, 3.0))
+    assert (y.shape, float(y.value), float(y.im(1))) == ((), 0.0, 3.0)

@@ -328,3 +328,13 @@ def test_recorder_of_a_fit(rng):
         expected = mcx.jacobian(lambda v, k=k: fitted(v)[k], at)
         np.testing.assert_allclose(np.moveaxis(part, 0, -1), expected, atol=1e-11)
         np.testing.assert_array_equal(value[k], fitted(at)[k])
+
+
+def test_recorder_where_numpy_sees_no_number(rng):
+    p, k, dp, dk = rng.normal(size=(4, 2))
+
+    def integral(p):
+        return mcx.jvp(lambda k: np.polyint(p**2, 2, k * p[0]), k, dk)[1]
+
+    tangent = mcx.linearize(integral, p)[1](dp)
+    np.testing.assert_allclose(tangent, [0, 0, dk[0] * dp[0], dk[1] * dp[0]], rtol=1e-15)

@@ -170,3 +170,15 @@ def test_errors():
         np.histogram(z, [2.0, 1.0])
     with pytest.raises(ValueError, match="dimension of bins"):
         np.histogramdd(z.T, [2, 2, 2])
+
+
+def test_one_number_and_nothing_are_counted():
+    z = mcx.perturb(2.0, 3.0)
+    counts, edges = np.histogram(z, 2)
+    assert counts.tolist() == [0, 1]
+    assert edges.value.tolist() == [1.5, 2.0, 2.5]
+    assert edges.im(1).tolist() == [3.0, 3.0, 3.0]
+    assert np.histogram_bin_edges(z, 1).im(1).tolist() == [3.0, 3.0]
+    empty = mcx.perturb(np.zeros(0), np.zeros(0))
+    counts, expected = np.bincount([], empty, 3), np.bincount([], np.zeros(0), 3)
+    np.testing.assert_array_equal(counts, expected, strict=True)

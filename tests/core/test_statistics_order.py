@@ -337,3 +337,13 @@ def test_options_follow_numpy(data):
         np.testing.assert_array_equal(result.value, expected)
         finite = np.isfinite(expected)
         np.testing.assert_allclose(result.im(1)[finite], 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 1), (0, 2), (2, 0, 3)])
+@pytest.mark.parametrize("func", [np.median, lambda x, **how: np.quantile(x, [0.25, 0.5], **how)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_no_slices_have_no_quantiles(shape, func, keepdims):
+    axis = (1,) if shape[0] == 0 else (0,)
+    z = mcx.perturb(np.ones(shape), np.ones(shape))
+    expected = func(np.ones(shape), axis=axis, keepdims=keepdims)
+    assert func(z, axis=axis, keepdims=keepdims).shape == expected.shape

@@ -342,3 +342,29 @@ class TestDifferences:
         y = np.diff(z, n=0)
         y[...] = 0.0
         assert not z.planes.any()  # as in NumPy, where it is the array
+
+
+@pytest.mark.parametrize("axis", [0, -1, None])
+@pytest.mark.parametrize(
+    "func",
+    [np.sum, np.prod, np.max, np.min, np.ptp, np.cumsum, np.cumprod, np.nansum, np.nanprod,
+     np.nancumprod, np.nanvar, np.nanstd, np.nanmax, np.nanmin, np.multiply.reduce,
+     np.maximum.reduce, np.hypot.reduce, np.logaddexp.reduce, np.fmax.reduce],
+)  # fmt: skip
+def test_a_scalar_is_reduced_over_its_first_and_last_axis(func, axis):
+    x, spread = np.array(2.5), func in (np.ptp, np.nanvar, np.nanstd)
+    expected = func(x, axis=axis)
+    z = func(mcx.perturb(x, 3.0), axis=axis)
+    y, lin = mcx.linearize(lambda x: func(x, axis=axis), x)
+    np.testing.assert_array_equal(z.value, expected)
+    np.testing.assert_array_equal(y, expected)
+    assert z.shape == np.shape(expected) == np.shape(lin(3.0))
+    np.testing.assert_array_equal(z.im(1), 0.0 if spread else 3.0)
+    np.testing.assert_array_equal(lin(3.0), 0.0 if spread else 3.0)
+
+
+@pytest.mark.parametrize("func", [np.sum, np.prod, np.cumsum, np.var, np.std, np.nansum])
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_integer_results_are_refused(func, dtype):
+    with pytest.raises(TypeError, match="expected float32, float64, complex64 or complex128"):
+        func(mcx.perturb(np.ones(3), np.ones(3)), dtype=dtype)
