@@ -82,9 +82,11 @@ def empty_like(x, shape):
 
 
 def copy_of(x):
-    """Return a copy of an array, in memory that is used again; numbers copy themselves."""
+    """Return a copy of an array, laid out as it is; numbers copy themselves."""
     if type(x) is not np.ndarray:
         return x.copy()
+    if not x.flags.c_contiguous:
+        return x.copy(order="K")
     out = new_buffer(x.shape, x.dtype)
     out[...] = x
     return out

@@ -59,3 +59,10 @@ def test_numbers_that_leave_the_function_add_no_steps():
         leak[0] * 2.0 + leak[0]
         np.testing.assert_allclose(lin(p), expected, rtol=1e-14)
         np.testing.assert_allclose(lin(np.stack([p, -p]))[1], -expected, rtol=1e-14)
+
+
+def test_point_keeps_its_layout():
+    x = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    value, lin = mcx.linearize(lambda a: np.ravel(a, order="K"), x)
+    np.testing.assert_array_equal(value, np.ravel(x, order="K"))
+    np.testing.assert_array_equal(lin(x), np.ravel(x, order="K"))
