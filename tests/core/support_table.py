@@ -131,7 +131,9 @@ def special_functions():
     return sorted(
         name
         for name, func in vars(scipy.special).items()
-        if isinstance(func, np.ufunc) and func in dispatch.RULES and not hasattr(np, name)
+        if isinstance(func, np.ufunc)
+        and func in dispatch.RULES
+        and func is not getattr(np, name, None)
     )
 
 
