@@ -24,7 +24,10 @@ def _of_vectors(x, ord, axis: int):
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(size, axis=axis)
     total = np.sum(size**ord, axis=axis)
-    return total if ord == 1 else total ** (1.0 / ord)
+    if ord == 1:
+        return total
+    zero = value_of(total) == 0
+    return np.where(zero, 0, np.where(zero, 1, total) ** (1.0 / ord))
 
 
 def _of_matrices(x, ord, axes: tuple[int, int]):
@@ -35,9 +38,20 @@ def _of_matrices(x, ord, axes: tuple[int, int]):
     if ord == "nuc":
         return _nuclear(x)
     if ord in (2, -2):
-        return np.linalg.svdvals(x)[..., 0 if ord > 0 else -1]
+        return _extreme_singular_value(x, 0 if ord > 0 else -1)
     sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
     return (np.max if ord > 0 else np.min)(sums, axis=-1)
+
+
+def _extreme_singular_value(x, place: int):
+    """Return the largest or smallest singular value; of a matrix of zeros 0, with gradient 0."""
+    plain = value_of(x)
+    zero = np.all(plain == 0, axis=(-2, -1), keepdims=True)
+    distinct = np.zeros_like(plain)
+    for k in range(min(plain.shape[-2:])):
+        distinct[..., k, k] = k + 1
+    largest = np.linalg.svdvals(np.where(zero, distinct, x))[..., place]
+    return np.where(zero[..., 0, 0], 0, largest)
 
 
 def _polar_differential(state, y, norm, q, s):

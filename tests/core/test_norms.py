@@ -102,3 +102,19 @@ class TestNormsAndConditions:
         z = mcx.perturb(np.diag([1.0, 0.0, 2.0]), rng.normal(size=(3, 3)))
         assert linalg.matrix_rank(z) == 2
         assert not isinstance(linalg.matrix_rank(z), mcx.Multicomplex)
+
+
+@pytest.mark.parametrize("ord", [2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc", None])
+def test_norms_of_a_matrix_of_zeros_have_gradient_zero(ord):
+    """The others of the stack keep theirs."""
+    stack = np.stack([np.zeros((2, 3)), [[3.0, 1.0, 0.5], [0.25, -1.0, 2.0]], np.zeros((2, 3))])
+    slopes = mcx.jacobian(lambda x: np.linalg.norm(x, ord, axis=(-2, -1)), stack)
+    one = mcx.gradient(lambda x: np.linalg.norm(x, "fro" if ord is None else ord), stack[1])
+    expected = np.zeros((3, *stack.shape))
+    expected[1, 1] = one
+    np.testing.assert_allclose(slopes, expected, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("ord", [1, 1.5, 2, 3, np.inf, -np.inf])
+def test_norms_of_a_vector_of_zeros_have_gradient_zero(ord):
+    np.testing.assert_array_equal(mcx.gradient(lambda x: np.linalg.norm(x, ord), np.zeros(3)), 0)
