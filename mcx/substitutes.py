@@ -19,17 +19,11 @@ _asarray = np.asarray
 _AxisConcatenator = next(cls for cls in type(np.r_).__mro__ if "__getitem__" in vars(cls))
 
 
-# array-api-compat, and SciPy with it, asks for copies in NumPy's private way.
-_COPY = {np._CopyMode.IF_NEEDED: None, np._CopyMode.ALWAYS: True, np._CopyMode.NEVER: False}
-
-
 def _converted(door, original, *args, **kwargs):
     """Convert numbers and nested lists of them by the rule that the function has for like=z."""
     numbers = numbers_of((args, kwargs))
     if not numbers:
         return original(*args, **kwargs)
-    if "copy" in kwargs:
-        kwargs["copy"] = _COPY.get(kwargs["copy"], kwargs["copy"])
     return RULES[original].apply(original, args, kwargs, numbers[0])
 
 

@@ -12,14 +12,15 @@ from mcx.nested import stacked
 from mcx.rules.creation import FreshOr, zeros_for
 from mcx.verbs import Composed, Direct, Fresh, Linear
 
-__all__ = ["stacked"]
-
-
 # Conversions: np.array([z0, 1.0], like=z).
 
 
+# array-api-compat, and SciPy with it, asks for copies in NumPy's private way.
+_COPY = {np._CopyMode.IF_NEEDED: None, np._CopyMode.ALWAYS: True, np._CopyMode.NEVER: False}
+
+
 def _array(object, dtype=None, *, copy=True, order="K", subok=True, ndmin=0, ndmax=0):
-    x = stacked(object)
+    x, copy = stacked(object), _COPY.get(copy, copy)
     if 0 < ndmax < x.ndim:
         raise UnsupportedFunctionError(
             f"numpy.array: ndmax={ndmax} would leave arrays of objects, which have no planes; "

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mcx.dispatch import register, value_of
-from mcx.rules.making import Direct
 from mcx.rules.versions import available
-from mcx.verbs import Composed, Selection, Value
+from mcx.verbs import Composed, Direct, Selection, Value
 
 
 def _partition(a, kth, axis=-1, kind="introselect", order=None):

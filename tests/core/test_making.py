@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mcx
-from mcx.rules.making import stacked
+from mcx.nested import stacked
 
 few = settings(max_examples=40, derandomize=True, deadline=None)
 X = np.array([[0.5, 1.25, 2.0], [3.5, 0.25, 0.75]])
@@ -97,6 +97,8 @@ class TestConversions:
         assert not np.shares_memory(np.array(z, like=z).planes, z.planes)
         assert np.array(z, copy=None, like=z) is z
         assert np.array(z, copy=False, like=z) is z
+        assert np.array(z, copy=np._CopyMode.IF_NEEDED, like=z) is z
+        assert np.array(z, copy=np._CopyMode.ALWAYS, like=z) is not z
         assert np.array([z, z], ndmin=5, like=z).shape == (1, 1, 2, 2, 3)
         assert np.array(z, np.float32, like=z).dtype == np.float32
         assert np.array(z, order="F", like=z).flags.f_contiguous
