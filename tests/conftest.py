@@ -6,7 +6,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from standin import StandIn
+
+# The same examples in every run; `pytest --hypothesis-profile=exploring` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("exploring", deadline=None)
+settings.load_profile("repeatable")
 
 ARRAYS = {"numpy": np.array, "standin": StandIn.wrap}
 

@@ -19,11 +19,15 @@ from tests.bench.networks import NETWORKS
 from tests.bench.race import Race, main
 
 from mcx_nn import lenet5, load_mnist, softmax_cross_entropy  # isort: skip
-from mcx_optim import NewtonKrylov  # isort: skip
+from mcx_optim import GrowingSample, NewtonKrylov  # isort: skip
 
 # Name -> (samples per step, function that makes a new NewtonKrylov).
 CONFIGURATIONS = {
     "Newton-Krylov, stochastic": (200, NewtonKrylov.stochastic),
+    "Newton-Krylov, stochastic, small samples": (
+        100,
+        lambda: NewtonKrylov.stochastic(rhs=GrowingSample(200)),
+    ),
     "Newton-Krylov, global gradient": (128, NewtonKrylov),
     "Newton-Krylov, batch gradient": (128, partial(NewtonKrylov, rhs="batch", screening=False)),
     "Algorithm 1 as printed": (128, partial(NewtonKrylov, literal=True)),

@@ -379,7 +379,7 @@ ROWS = pytest.mark.parametrize("row", rows(), ids=lambda row: name(row[0]))
 
 
 @ROWS
-@settings(max_examples=5, derandomize=True, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_value_plane_is_the_result_of_numpy(row, data):
     check(*row, data)
@@ -387,7 +387,7 @@ def test_value_plane_is_the_result_of_numpy(row, data):
 
 @pytest.mark.slow
 @ROWS
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_value_plane_is_the_result_of_numpy_at_length(row, data):
     check(*row, data)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 import mcx
 from mcx.nested import stacked
 
-few = settings(max_examples=40, derandomize=True, deadline=None)
+few = settings(max_examples=40)
 X = np.array([[0.5, 1.25, 2.0], [3.5, 0.25, 0.75]])
 
 

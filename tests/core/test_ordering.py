@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 import mcx
 
-few = settings(max_examples=60, derandomize=True, deadline=None)
+few = settings(max_examples=60)
 TIED = st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.5, 3.0, np.nan, np.inf])
 shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 

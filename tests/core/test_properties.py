@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 import mcx
 
-few = settings(max_examples=40, derandomize=True, deadline=None)
+few = settings(max_examples=40)
 elements = st.floats(-8, 8, width=32).map(lambda v: round(v, 3))
 shapes = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
 solid = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)

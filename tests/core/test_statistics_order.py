@@ -305,7 +305,7 @@ def test_nan_in_a_slice_makes_its_quantile_nan():
         assert y.im(1)[1] == 6.0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_options_follow_numpy(data):
     elements = st.floats(-8, 8, width=16) | st.just(math.nan)

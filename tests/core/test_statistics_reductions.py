@@ -252,14 +252,16 @@ def outcome(call, x):
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_options_follow_numpy(name, data):
     func, options = REDUCTIONS[name]
     nan = st.just(math.nan) if "nan" in name else st.nothing()
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
     kind = data.draw(st.sampled_from([np.float32, np.float64]))
-    x = data.draw(hnp.arrays(kind, shape, elements=st.floats(-8, 8, width=16) | nan))
+    # So that derivatives of a product of 64 factors do not overflow in float32 where it does not.
+    bound = 2 if "prod" in name or "multiply" in name else 8
+    x = data.draw(hnp.arrays(kind, shape, elements=st.floats(-bound, bound, width=16) | nan))
     axes = st.integers(-x.ndim, x.ndim - 1) if x.ndim else st.nothing()
     several = st.lists(axes, min_size=1, max_size=3, unique_by=lambda k: k % x.ndim).map(tuple)
     how = {"axis": data.draw(st.none() | axes | (several if x.ndim else st.nothing()))}

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import mcx
 
-few = settings(max_examples=50, derandomize=True, deadline=None)
+few = settings(max_examples=50)
 shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 X = np.array([[0.5, -1.25, 2.0, 0.875], [1.5, 0.25, -0.75, 3.0], [-2.0, 1.0, -3.5, 0.125]])
 Y = np.array([1.0, 2.5, -0.5])
