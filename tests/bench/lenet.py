@@ -26,7 +26,7 @@ CONFIGURATIONS = {
     "Newton-Krylov, stochastic": (200, NewtonKrylov.stochastic),
     "Newton-Krylov, stochastic, small samples": (
         100,
-        lambda: NewtonKrylov.stochastic(rhs=GrowingSample(200)),
+        lambda: NewtonKrylov.stochastic(rhs=GrowingSample(200, 1.02)),
     ),
     "Newton-Krylov, global gradient": (128, NewtonKrylov),
     "Newton-Krylov, batch gradient": (128, partial(NewtonKrylov, rhs="batch", screening=False)),
