@@ -81,18 +81,18 @@ def resolution(w):
     return 16 * eps_of(w) * frobenius(w, -1)[..., None] + np.zeros_like(w)
 
 
-def of_hermitian(a, uplo="L"):
-    """Return eigenvalues, eigenvectors, and which eigenvalues are repeated."""
-    w, v = np.linalg.eigh(value_of(a), uplo)
+def of_hermitian(value, a, uplo="L"):
+    """Return eigenvalues, eigenvectors, and which eigenvalues are repeated, from those of NumPy."""
+    w, v = value
     repeated = repeated_in(w, resolution(w))
     matrix = hermitian(a, uplo.upper() == "U")
     w, v = invariant(matrix, w, v, adjoint(v), repeated)
     return w, v, np.any(repeated, axis=-1)
 
 
-def eigh(a, UPLO="L"):
+def eigh(value, a, UPLO="L"):
     """Return eigenvalues and eigenvectors of the Hermitian matrix that a triangle stands for."""
-    w, v, lost = of_hermitian(a, UPLO)
+    w, v, lost = of_hermitian(value, a, UPLO)
     v = phased(v, -1 if UPLO.upper() == "U" else 0)
     warn_of_nan("linalg.eigh", "eigenvalues repeated", lost)
     return spoiled(w, lost), spoiled(v, lost[..., None, :])
@@ -100,15 +100,14 @@ def eigh(a, UPLO="L"):
 
 def eigvalsh(a, UPLO="L"):
     """Return eigenvalues of the Hermitian matrix that a triangle stands for."""
-    w, _, lost = of_hermitian(a, UPLO)
+    w, _, lost = of_hermitian(np.linalg.eigh(value_of(a), UPLO), a, UPLO)
     warn_of_nan("linalg.eigvalsh", "eigenvalues repeated", lost)
     return spoiled(w, lost)
 
 
-def _of_matrix(a):
+def _of_matrix(value, a):
     """Return eigenvalues, eigenvectors of any length, and which eigenvalues are repeated."""
-    plain = value_of(a)
-    w, v = np.linalg.eig(plain)
+    (w, v), plain = value, value_of(a)
     eps = eps_of(w)
     stretch = np.linalg.svd(v, compute_uv=False)
     defective = np.any(stretch <= 16 * eps * stretch[..., :1], axis=-1)[..., None, None]
@@ -120,9 +119,9 @@ def _of_matrix(a):
     return w, v, np.any(repeated, axis=-1)
 
 
-def eig(a):
+def eig(value, a):
     """Return eigenvalues and eigenvectors of unit length."""
-    w, v, lost = _of_matrix(a)
+    w, v, lost = _of_matrix(value, a)
     v = phased(v / np.sqrt(np.sum(_squares(v), axis=-2, keepdims=True)))
     warn_of_nan("linalg.eig", "eigenvalues repeated", lost)
     return spoiled(w, lost), spoiled(v, lost[..., None, :])
@@ -130,7 +129,7 @@ def eig(a):
 
 def eigvals(a):
     """Return eigenvalues."""
-    w, _, lost = _of_matrix(a)
+    w, _, lost = _of_matrix(np.linalg.eig(value_of(a)), a)
     warn_of_nan("linalg.eigvals", "eigenvalues repeated", lost)
     return spoiled(w, lost)
 

@@ -1,8 +1,8 @@
 """Matrix factorizations, eigenvalues, singular values and roots: functions given by equations.
 
-The table is at the end. Every rule is a differential that the verb `Lifted` takes to all orders;
-what is a free choice in a factorization (signs, phases, bases) stays the one that NumPy made at the
-value.
+The table is at the end. Every rule is a differential that the verb `Lifted` takes to all orders,
+or, together with the equation, `Implicit` from the value alone; what is a free choice in a
+factorization (signs, phases, bases) stays the one that NumPy made at the value.
 
 References
 ----------
@@ -18,68 +18,77 @@ import numpy as np
 from mcx.dispatch import register, unsupported, value_of
 from mcx.rules import eigensystems, roots, singular_values
 from mcx.rules.matrices import (
+    Decomposition,
     Factorization,
     adjoint,
     complement,
     eps_of,
     halved,
-    hermitian,
     spoiled,
+    triangular_inverse,
     warn_of_nan,
 )
-from mcx.verbs import Lifted, primitive
+from mcx.verbs import Implicit, primitive
 
 
 def _cholesky(state, a, /, *, upper=False):
     """Return dL = L Φ, with Φ the halved lower triangle of L⁻¹ dA L⁻ᴴ; the upper factor is Lᴴ."""
-    factor, inverse = state
-    turned = adjoint(inverse)
+    (factor,) = state
+    turned = triangular_inverse(factor if upper else adjoint(factor))
+    inverse = adjoint(turned)
 
     def push(da):
-        da = hermitian(da, upper)
-        middle = turned @ da @ inverse if upper else inverse @ da @ turned
-        half = halved(hermitian(middle))
-        yield adjoint(half) @ factor if upper else factor @ half
-        yield -(inverse @ adjoint(half)) if upper else -(half @ inverse)
+        half = halved(da, upper)
+        middle = inverse @ (adjoint(half) if upper else half) @ turned
+        change = halved(middle + adjoint(middle))
+        return (adjoint(change) @ factor if upper else factor @ change,)
 
     return push
 
 
-def _inverse(factor, *_, **__):
-    return (np.linalg.inv(factor),)
+def _square(times, factor, *, upper=False):
+    """Return the defect of A = L Lᴴ."""
+    turned = adjoint(factor)
+    return (-(times(turned, factor) if upper else times(factor, turned)),)
 
 
-def _qr(state, a, *_):
-    """Return dQ = Q Ω + (I − Q Qᴴ) dA R⁻¹ and dR = Qᴴ dA − Ω R.
+def _qr(state, a, q, r, count, dependent):
+    """Return dQ = Q Ω + (I − Q Qᴴ) dA R⁻¹ and dR = Qᴴ dA − Ω R, where A = Q R and Qᴴ Q = G.
 
-    Ω is the part of Qᴴ dA R⁻¹ below the diagonal minus its adjoint; R⁻¹ is that of the leading
-    columns, which determine Q.
+    With R⁻¹ that of the leading columns, which determine Q, Ω is the part of Qᴴ dA R⁻¹ below the
+    diagonal minus its adjoint, plus the halved upper triangle of dG.
     """
-    q, r, inverse = state
-    count, size = inverse.shape[-1], q.shape[-1]
+    q, r = state
+    size = q.shape[-1]
+    identity = np.identity(count, dtype=bool, like=value_of(r))
+    leading = np.where(dependent, identity, r[..., :count, :count])
+    inverse = triangular_inverse(leading)
 
-    def push(da):
+    def push(da, gram=None):
         image = da[..., :count] @ inverse
         change = adjoint(q) @ image
         last = np.zeros_like(change, shape=(*change.shape[:-1], size - count))
         half = halved(np.concatenate([change, last], axis=-1))
         turn = half - adjoint(half)
+        if gram is not None:
+            turn = turn + halved(gram, upper=True)
         dq = q @ turn
         if q.shape[-2] > size:
             dq = dq + (image - q @ change)
-        yield dq
-        yield (dr := np.triu(adjoint(q) @ da - turn @ r))
-        yield -(inverse @ dr[..., :count, :count] @ inverse)
+        return dq, np.triu(adjoint(q) @ da - turn @ r)
 
     return push
 
 
-_reduced = primitive(
-    lambda a, q, r, _: (q, r), Lifted(_qr, lambda result, a, q, r, inverse: (inverse,))
-)
+def _orthogonal(times, q, r):
+    """Return the defects of A = Q R and Qᴴ Q = I."""
+    return -times(q, r), -times(adjoint(q), q)
 
 
-def _factors(a, mode="reduced"):
+_reduced = primitive(lambda a, q, r, *_: (q, r), Implicit(_orthogonal, _qr))
+
+
+def _factors(value, a, mode="reduced"):
     """Return Q and R, or R alone (mode "r").
 
     The signs, and for complex matrices the real diagonal of R, are those of NumPy. The columns that
@@ -88,10 +97,9 @@ def _factors(a, mode="reduced"):
     than columns one less.
     """
     if mode not in ("reduced", "complete", "r"):
-        np.linalg.qr(value_of(a), mode)  # NumPy's own error for what it does not know
-        reason = f"mode={mode!r} returns the reflectors of LAPACK; take 'reduced' or 'complete'"
+        reason = f"mode={mode!r} has no rule; take 'reduced', 'complete' or 'r'"
         raise unsupported(np.linalg.qr, (a,), reason)
-    q, r = np.linalg.qr(value_of(a), "complete" if mode == "complete" else "reduced")
+    q, r = np.linalg.qr(value_of(a)) if mode == "r" else value
     m, n = a.shape[-2:]
     size = min(m, n)
     count = min(m - (a.dtype.kind == "f"), n) if size else 0
@@ -100,9 +108,7 @@ def _factors(a, mode="reduced"):
     columns = np.linalg.norm(leading, axis=-2)
     dependent = np.any(diagonal <= 16 * eps_of(r) * columns, axis=-1)[..., None, None]
     warn_of_nan("linalg.qr", "columns linearly dependent", dependent)
-    identity = np.identity(count, dtype=bool, like=r)
-    inverse = np.triu(np.linalg.inv(np.where(dependent, identity, leading)))
-    q, r = _reduced(a, q[..., :size], r[..., :size, :], inverse)
+    q, r = _reduced(a, q[..., :size], r[..., :size, :], count, dependent)
     if basis.shape[-1]:
         q = np.concatenate([q, complement(q, basis)], axis=-1)
         r = np.concatenate([r, np.zeros_like(r, shape=(*r.shape[:-2], m - size, n))], axis=-2)
@@ -110,13 +116,13 @@ def _factors(a, mode="reduced"):
     return r if mode == "r" else (spoiled(q, dependent), r)
 
 
-register(np.linalg.cholesky, Lifted(_cholesky, _inverse))
-register(np.linalg.qr, Factorization(_factors))
-register(np.linalg.eigh, Factorization(eigensystems.eigh))
+register(np.linalg.cholesky, Implicit(_square, _cholesky))
+register(np.linalg.qr, Decomposition(_factors))
+register(np.linalg.eigh, Decomposition(eigensystems.eigh))
 register(np.linalg.eigvalsh, Factorization(eigensystems.eigvalsh))
-register(np.linalg.eig, Factorization(eigensystems.eig))
+register(np.linalg.eig, Decomposition(eigensystems.eig))
 register(np.linalg.eigvals, Factorization(eigensystems.eigvals))
-register(np.linalg.svd, Factorization(singular_values.svd))
-register(np.linalg.svdvals, Factorization(singular_values.svdvals))
+register(np.linalg.svd, Decomposition(singular_values.svd))
+register(np.linalg.svdvals, Decomposition(singular_values.svdvals))
 register(np.roots, roots.OfSequence(roots.roots))
 register(np.poly, roots.Polynomial(roots.polynomial))

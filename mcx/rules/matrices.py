@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
 
 from mcx.array import Multicomplex
 from mcx.dispatch import numbers_of, unsupported, value_of
+from mcx.tree import tree_map
 from mcx.verbs import Composed
+
+_SMALL = 48  # up to this size NumPy's inverse is the faster one of triangles too (measured)
 
 
 class Factorization(Composed):
@@ -23,15 +27,45 @@ class Factorization(Composed):
         return super().apply(func, args, kwargs, like)
 
 
+class Decomposition(Factorization):
+    """One that begins with NumPy's own result: ``formula(value, *args, **kwargs)``."""
+
+    def apply(self, func, args, kwargs, like=None):
+        value = func(*value_of(tuple(args)), **{k: value_of(v) for k, v in kwargs.items()})
+
+        @functools.wraps(func)
+        def known(*_, **__):
+            return tree_map(np.copy, value)  # the formula keeps its own, a recorded one for long
+
+        return Factorization(functools.partial(self.formula, value)).apply(known, args, kwargs)
+
+
 def adjoint(a):
     """Return Aᴴ."""
-    return np.conj(np.matrix_transpose(a))
+    turned = np.matrix_transpose(a)
+    return np.conj(turned) if a.dtype.kind == "c" else turned
 
 
 def halved(a, upper: bool = False):
     """Return the lower (or upper) triangle with half the diagonal: X, if A = X + Xᴴ."""
     part = np.triu if upper else np.tril
     return (part(a) + part(a, 1 if upper else -1)) / 2
+
+
+def triangular_inverse(a):
+    """Return the inverse of an upper triangular matrix, by blocks down to small ones.
+
+    LAPACK finds its pivots on the diagonal, and back substitution does not depend on how rows and
+    columns are scaled; of a lower triangular matrix it would exchange rows.
+    """
+    n = a.shape[-1]
+    if n <= _SMALL:
+        return np.linalg.inv(a)
+    k = n // 2
+    first, last = triangular_inverse(a[..., :k, :k]), triangular_inverse(a[..., k:, k:])
+    corner = -(first @ (a[..., :k, k:] @ last))
+    left = np.concatenate([first, np.zeros_like(a[..., k:, :k])], axis=-2)
+    return np.concatenate([left, np.concatenate([corner, last], axis=-2)], axis=-1)
 
 
 def hermitian(a, upper: bool = False):

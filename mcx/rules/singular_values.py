@@ -99,11 +99,11 @@ def _completed(q, basis, lost, undetermined):
 _LOST = "singular values repeated or zero"
 
 
-def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+def svd(value, a, full_matrices=True, compute_uv=True, hermitian=False):
     """Return U, S and Vᴴ, or S alone."""
     if hermitian:
         return _of_hermitian(a, compute_uv)
-    u, s, vh = np.linalg.svd(value_of(a), full_matrices and compute_uv)
+    u, s, vh = value if compute_uv else np.linalg.svd(value_of(a), False)
     (m, n), k, v = a.shape[-2:], s.shape[-1], adjoint(vh)
     tolerance = resolution(s)
     zero, repeated = s <= tolerance, np.any(repeated_in(s, tolerance), axis=-1)
@@ -122,14 +122,14 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     return u, s, adjoint(v)
 
 
-def svdvals(x, /):
+def svdvals(value, x, /):
     """Return the singular values."""
-    return svd(x, compute_uv=False)
+    return svd(value, x, compute_uv=False)
 
 
 def _of_hermitian(a, compute_uv):
     """Return U, S and Vᴴ by the eigenvectors: S is |w| in descending order."""
-    w, u, lost = of_hermitian(a)
+    w, u, lost = of_hermitian(np.linalg.eigh(value_of(a)), a)
     plain = value_of(w)
     order = np.argsort(abs(plain))[..., ::-1]
     signs = np.take_along_axis(np.copysign(1, plain), order, axis=-1)

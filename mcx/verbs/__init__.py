@@ -3,9 +3,10 @@
 A rule is an instance of a verb: `linear` (apply to every plane), `multilinear` (table of products),
 `analytic` (Taylor coefficients at the value), `selection` (indices from the value plane, gather on
 all), `value` (answer from the value plane), `constant` (piecewise constant: derivative zero),
-`composed` (a formula in NumPy syntax), `lifted` (a differential, lifted by degrees) and `assigning`
-(writes into its first argument). Each has two methods: `planes` for Multicomplex operands,
-`record` for a recorder's. The mathematics is in `mcx.rules`.
+`composed` (a formula in NumPy syntax), `lifted` (a differential, lifted by degrees; with an
+equation from the value alone) and `assigning` (writes into its first argument). Each has two
+methods: `planes` for Multicomplex operands, `record` for a recorder's. The mathematics is in
+`mcx.rules`.
 """
 
 from mcx.verbs.analytic import Analytic, Bivariate, Divide
@@ -13,6 +14,7 @@ from mcx.verbs.assigning import Assigning
 from mcx.verbs.base import Rule
 from mcx.verbs.composed import Composed, Direct
 from mcx.verbs.constant import Constant, Fresh, Value
+from mcx.verbs.implicit import Implicit
 from mcx.verbs.lifted import Lifted
 from mcx.verbs.linear import Elementwise, Linear, Reduction, Sum
 from mcx.verbs.multilinear import Multilinear
@@ -30,6 +32,7 @@ __all__ = [
     "Divide",
     "Elementwise",
     "Fresh",
+    "Implicit",
     "Lifted",
     "Linear",
     "Multilinear",

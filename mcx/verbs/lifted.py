@@ -76,15 +76,16 @@ class Lifted(Rule):
         if isinstance(top, Recorded):
             return self._recorded(func, args, kwargs, top.tape)
         if top is not None:
-            return self._of_numbers(func, args, kwargs, whole)
+            algebra = lifted(numbers_of(args))
+            if algebra.exact:
+                reason = "it has no recursion in the exact reading; leave h out"
+                raise unsupported(func, args, reason)
+            return self._of_numbers(func, args, kwargs, algebra, whole)
         result = func(*args, **kwargs)
         more = self.extra(result, *args, **kwargs) if self.extra else ()
         return result, (*tree_leaves(result), *more)
 
-    def _of_numbers(self, func, args, kwargs, whole: bool):
-        algebra = lifted(numbers_of(args))
-        if algebra.exact:
-            raise unsupported(func, args, "it has no recursion in the exact reading; leave h out")
+    def _of_numbers(self, func, args, kwargs, algebra: Algebra, whole: bool):
         youngest = algebra.factors[-1]
         lower = [_coefficient(x, youngest, 0) for x in args]
         result, below = self._state(func, lower, kwargs)
