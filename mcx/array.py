@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from mcx.algebra import Algebra, algebra_of, common_algebra, unit_factor
-from mcx.dispatch import RULES, is_number, numbers_of, value_of
-from mcx.errors import AlgebraError, ImplicitConversionError, UnsupportedFunctionError
+from mcx.dispatch import COEFFICIENTS, RULES, is_number, numbers_of, value_of
+from mcx.errors import AlgebraError, ImplicitConversionError
 from mcx.nested import stacked
 from mcx.planes import assembled
 from mcx.support import Support, embedded, planes_in, supported
 from mcx.surface import Surface
-
-_COEFFICIENTS = frozenset("fdFD")
 
 
 def coefficients(x, what: str = "x"):
@@ -26,7 +26,7 @@ def coefficients(x, what: str = "x"):
     array = x if hasattr(x, "dtype") and not isinstance(x, np.generic) else np.asarray(x)
     if array.dtype.kind in "iu":
         return array.astype(np.float64)
-    if array.dtype.char not in _COEFFICIENTS:
+    if array.dtype.char not in COEFFICIENTS:
         raise TypeError(
             f"{what}: expected float32, float64, complex64 or complex128 (integers are promoted to "
             f"float64), got {array.dtype}; convert it with .astype(np.float64)"
@@ -64,15 +64,17 @@ class Multicomplex(Surface):
     array([ 5.43656366, 22.1671683 ])
     """
 
-    __slots__ = ("_planes", "_support", "algebra", "dtype", "shape")
+    __slots__ = ("_dtype", "_planes", "_shape", "_support", "algebra")
     rank = 0
+    shape = property(operator.attrgetter("_shape"), doc="Shape of every plane.")
+    dtype = property(operator.attrgetter("_dtype"), doc="Type of the coefficients.")
 
     def __init__(self, planes, algebra: Algebra, support: Support | None = None):
         if planes.shape[0] != algebra.size:
             raise AlgebraError(
                 f"planes: expected {algebra.size} planes for {algebra!r}, got {planes.shape[0]}"
             )
-        if planes.dtype.char not in _COEFFICIENTS:
+        if planes.dtype.char not in COEFFICIENTS:
             raise TypeError(
                 "planes: expected float32, float64, complex64 or complex128 coefficients, got "
                 f"{planes.dtype}, which would drop digits of the derivatives"
@@ -80,8 +82,8 @@ class Multicomplex(Surface):
         self._planes = planes
         self._support = support
         self.algebra = algebra
-        self.shape = planes.shape[1:]
-        self.dtype = planes.dtype
+        self._shape = planes.shape[1:]
+        self._dtype = planes.dtype
 
     def __reduce__(self):
         return Multicomplex, (self._planes, self.algebra, supported(self.live, self.algebra))
@@ -152,9 +154,7 @@ class Multicomplex(Surface):
     def copy(self, order="C"):
         """Return a copy on a buffer of its own."""
         if order == "F":
-            raise UnsupportedFunctionError(
-                "Multicomplex.copy: order='F' has no rule; expected 'C', 'A' or 'K'"
-            )
+            return np.copy(self, order="F")
         planes = self._planes.copy(order=order)
         return Multicomplex(planes, self.algebra, supported(self.live, self.algebra))
 
@@ -207,7 +207,7 @@ class Multicomplex(Surface):
         if common_algebra([self.algebra, item.algebra]) is not self.algebra:
             raise AlgebraError(
                 f"assignment: expected a number over {self.algebra!r}, got {item.algebra!r} with "
-                "more directions, which would be lost; make the target with np.zeros_like of it"
+                "other directions, which would be lost; make the target with np.zeros_like of it"
             )
         if item.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(f"item: expected real coefficients ({self.dtype}), got {item.dtype}")

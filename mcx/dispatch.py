@@ -32,6 +32,7 @@ _SIGNATURES = {
     np.where: ("condition", "x", "y"),
 }
 
+COEFFICIENTS = frozenset("fdFD")  # what planes may be made of, as characters of dtypes
 _PLAIN = (numbers.Number, np.generic)
 _NESTS = (list, tuple, dict)
 
@@ -177,25 +178,29 @@ def cast(x, dtype):
     Raises
     ------
     TypeError
-        If derivatives would be cut off: z.astype(int), which is piecewise constant, says so itself.
+        If derivatives would be cut off.
     """
-    if is_number(x) and np.dtype(dtype).kind not in "fc":
-        raise TypeError(
-            "dtype: expected float32, float64, complex64 or complex128 for a Multicomplex, got "
-            f"{np.dtype(dtype)}, which would cut its derivatives off; use z.astype afterwards"
-        )
+    if is_number(x):
+        check_dtype(dtype)
     return x.astype(dtype)
 
 
+def check_dtype(dtype, what: str = "dtype") -> None:
+    """Raise TypeError unless a number can have the type that dtype= of a function names."""
+    if np.dtype(dtype).char not in COEFFICIENTS:
+        raise TypeError(
+            f"{what}: expected float32, float64, complex64 or complex128 for a Multicomplex, got "
+            f"{np.dtype(dtype)}, which would cut its derivatives off; if none is wanted, convert "
+            "the value plane, z.value"
+        )
+
+
 def call_function(number, func, types, args, kwargs):
-    """Answer `__array_function__`."""
+    """Answer `__array_function__`; which of several numbers is asked makes no difference."""
     for t in types:
         known = issubclass(t, Number) or t in (np.ndarray, np.memmap, type(number._buffer))
         if not known:
             return NotImplemented
-    for n in numbers_of((args, kwargs)):
-        if n.rank > number.rank and type(n) is not type(number) and type(n) in types:
-            return NotImplemented  # that one answers
     rule = found(RULES, func)
     if rule is None:
         raise unsupported(func, (args, kwargs, number))
@@ -209,9 +214,8 @@ def call_function(number, func, types, args, kwargs):
 
 def _without_out(func, args, kwargs):
     """Take out= from the arguments, wherever it stands."""
-    names = signature_of(func)
-    place = names.index("out") if "out" in names else len(args)
-    if place < len(args):
+    place = place_of(func, "out", args)
+    if place is not None:
         return (*args[:place], None, *args[place + 1 :]), kwargs, args[place]
     if "out" in kwargs:
         return args, {k: v for k, v in kwargs.items() if k != "out"}, kwargs["out"]
@@ -261,6 +265,12 @@ def signature_of(func):
         return _SIGNATURES.get(func, ())
     by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(p.name for p in parameters if p.kind in by_position)
+
+
+def place_of(func, name: str, args) -> int | None:
+    """Return the position at which the arguments hold a parameter, None if they do not."""
+    names = signature_of(func)[: len(args)]
+    return names.index(name) if name in names else None
 
 
 def positional(func, args, kwargs, count: int):

@@ -19,16 +19,18 @@ _BLOCK = 1 << 28
 
 
 class _Output:
-    """One array of the result: the slot of its tangent (None if zero) and the shape."""
+    """One array of the result: the slot of its tangent (None if zero), its shape and dtype."""
 
     def __init__(self, y, tape: Tape):
         own = isinstance(y, Recorded) and y.tape is tape
         self.slot = y.slot if own else None
         self.shape = np.shape(y)
+        self.dtype = np.dtype(getattr(y, "dtype", type(y)))
 
     def read(self, tangents, p):
         if self.slot is None:
-            return np.zeros_like(p, shape=self.shape)
+            dtype = np.result_type(p.dtype, self.dtype) if self.dtype.kind in "fc" else p.dtype
+            return np.zeros_like(p, shape=self.shape, dtype=dtype)
         tangent = tangents[self.slot]
         writeable = not isinstance(tangent, np.ndarray) or tangent.flags.writeable
         return tangent if writeable and not shares_memory(tangent, p) else copy_of(tangent)

@@ -6,10 +6,13 @@ Plane 0 is the value. Everything here is plain NumPy syntax on whole planes; the
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from mcx.algebra import Algebra, embedding
 from mcx.memory import SMALLEST, new_buffer
+from mcx.series import by_real
 from mcx.support import planes_in
 from mcx.table import Table, product_table
 
@@ -201,7 +204,7 @@ def compose(series, planes, table: Table, times=np.multiply, add_products=add_pr
     *inner, last = table.lower_sets
     if inner and all(sum(index) <= 1 for index in last):
         part = product_table(tuple(inner), False)
-        slopes = [k * c for k, c in enumerate(series[1:], 1)]
+        slopes = [by_real(operator.mul, c, k) for k, c in enumerate(series[1:], 1)]
         how = (part, times, add_products)
         out = empty_like(planes)
         out[: part.size] = compose(series[: part.order + 1], planes[: part.size], *how)

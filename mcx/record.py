@@ -13,13 +13,18 @@ import itertools
 import numpy as np
 
 from mcx.algebra import common_algebra
-from mcx.dispatch import is_number, numbers_of, value_of
+from mcx.dispatch import COEFFICIENTS, is_number, numbers_of, value_of
 from mcx.errors import ImplicitConversionError
 from mcx.nested import stacked
 from mcx.planes import memory_order
 from mcx.surface import Surface
 
 _serials = itertools.count(1)
+
+
+def as_array(x):
+    """Return x, of a scalar of NumPy the array: no one can write into a scalar."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def buffer_of(x):
@@ -63,6 +68,8 @@ class Tape:
         slots = tuple(operand.slot for operand in operands)
         if not slots or None in slots:
             return self.constant(number)
+        if number.dtype not in [operand.dtype for operand in operands]:
+            step = _widened(step, number.dtype)
         out = self.new_slot()
         self.steps.append((step, slots, out))
         return Recorded(self, number, out)
@@ -102,6 +109,20 @@ class Tape:
         )
 
 
+def _widened(step, dtype):
+    """Return a step whose result has the dtype of its number, or that of the tangents if wider.
+
+    Of x + c with a wider c the tangent would be that of x.
+    """
+
+    def widened(*tangents):
+        tangent = step(*tangents)
+        wider = np.result_type(tangent.dtype, dtype)
+        return tangent if tangent.dtype == wider else tangent.astype(wider)
+
+    return widened
+
+
 def _owner(buffer):
     """Return the array whose memory a view lies in."""
     while hasattr(getattr(buffer, "base", None), "nbytes"):
@@ -122,7 +143,7 @@ def _writeable_elsewhere(x) -> bool:
 def _writable_copy(tangent, order):
     """Return a copy laid out with the given axis order, so that views of it are views again."""
     inverse = sorted(range(len(order)), key=order.__getitem__)
-    return np.transpose(np.transpose(tangent, order).copy(), inverse)
+    return np.transpose(np.transpose(as_array(tangent), order).copy(), inverse)
 
 
 class Recorded(Surface):
@@ -131,7 +152,7 @@ class Recorded(Surface):
     __slots__ = ("__weakref__", "chain", "storage", "tape")
 
     def __init__(self, tape: Tape, number, slot: int | None):
-        if number.dtype.char not in "fdFD":
+        if number.dtype.char not in COEFFICIENTS:
             raise TypeError(
                 "linearize: expected float32, float64, complex64 or complex128 results, got "
                 f"{number.dtype}, which would drop digits of the derivatives"
@@ -171,7 +192,7 @@ class Recorded(Surface):
     @property
     def _buffer(self):
         """Plain array that holds the value."""
-        return buffer_of(self.number)
+        return as_array(buffer_of(self.number))
 
     @property
     def shape(self):
@@ -226,6 +247,7 @@ class Recorded(Surface):
             raise TypeError(f"item: expected real coefficients ({self.dtype}), got complex")
         recorded = isinstance(item, Recorded) and item.tape is tape
         source = item.slot if recorded else None
+        storage.number = as_array(storage.number)  # of an element, as in x[0] += 1
         if storage.kept:
             storage.number, storage.kept = storage.number.copy(), False
         self.number[index] = item.number if recorded else item
@@ -236,6 +258,12 @@ class Recorded(Surface):
         storage.slot = tape.new_slot()
         slots = tuple(s for s in (before, source) if s is not None)
         tape.steps.append((step, slots, storage.slot))
+
+    def __reduce__(self):
+        raise ImplicitConversionError(
+            "pickle: a number that is being recorded would lose its derivative; use z.copy() for a "
+            "copy, z.value for what is to be kept"
+        )
 
     def __repr__(self) -> str:
         return f"Recorded(shape={self.shape}, dtype={self.dtype},\n  value={self.value})"

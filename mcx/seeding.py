@@ -8,7 +8,7 @@ import numpy as np
 
 from mcx.algebra import Algebra, Factor, algebra_of, unit_factor, without
 from mcx.array import Multicomplex, coefficients
-from mcx.dispatch import is_number
+from mcx.dispatch import COEFFICIENTS, is_number, value_of
 from mcx.door import note
 from mcx.errors import AlgebraError
 from mcx.planes import buffer_like
@@ -85,6 +85,9 @@ def seeded_by_units(x, factor: Factor, *blocks):
         # the next direction is one plane and one position further
         flat[plane * size + block.start :: size + 1][: len(block)] = 1
         plane += len(block)
+    if not x.flags.c_contiguous:  # f may look at the layout of its argument
+        planes, units = buffer_like(value_of(x), algebra.size, dtype=x.dtype), planes
+        planes[...] = units
     seeds = Multicomplex(planes, algebra, supported((1 << plane) - 1, algebra))
     if is_number(x):
         return x + seeds
@@ -167,7 +170,7 @@ def step(dtype, order: int) -> float:
     """
     if order < 1:
         raise AlgebraError(f"step: order: expected at least 1, got {order}")
-    if np.dtype(dtype).char not in "fdFD":
+    if np.dtype(dtype).char not in COEFFICIENTS:
         raise TypeError(f"step: dtype: expected a float or complex type, got {np.dtype(dtype)}")
     info = np.finfo(dtype)
     h = 2.0 ** math.floor(math.log2(float(info.eps) / 8) / 2)

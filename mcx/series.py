@@ -8,8 +8,21 @@ or are three-term recurrences of Legendre polynomials: tails and zeros keep thei
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
+
+
+def by_real(combine, c, k):
+    """Return c·k or c/k (operator.mul or truediv) for a real k; an infinite complex c has no 0·inf.
+
+    NumPy makes k complex, and ∞ times its imaginary part, 0, is NaN.
+    """
+    if not hasattr(c, "dtype") or c.dtype.kind != "c":
+        return combine(c, k)
+    out = np.empty_like(c)
+    out.real, out.imag = combine(c.real, k), combine(c.imag, k)
+    return out
 
 
 def _powers(first, ratio, n: int):
@@ -22,7 +35,10 @@ def _powers(first, ratio, n: int):
 
 def _cycle(n: int, *derivatives):
     """Return the coefficients of a function whose derivatives repeat in the given cycle."""
-    return [derivatives[k % len(derivatives)] / math.factorial(k + 1) for k in range(n)]
+    return [
+        by_real(operator.truediv, derivatives[k % len(derivatives)], math.factorial(k + 1))
+        for k in range(n)
+    ]
 
 
 def exponential(a, y, n):

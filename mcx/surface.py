@@ -81,6 +81,9 @@ def _astype(x, dtype, **kwargs):
     return x.astype(dtype, **kwargs)
 
 
+_astype.__module__, _astype.__qualname__ = "mcx", "Multicomplex.astype"  # in messages
+
+
 class Surface(Number, NDArrayOperatorsMixin):
     """Operators, methods and refusals; a subclass gives storage, `value`, indexing and `order`."""
 
@@ -103,6 +106,24 @@ class Surface(Number, NDArrayOperatorsMixin):
     __int__ = _convert("int()")
     __complex__ = _convert("complex()")
     __index__ = _convert("use as an index (operator.index)")
+
+    def __format__(self, spec):
+        if spec:
+            raise ImplicitConversionError(
+                f"format of a Multicomplex as {spec!r} has no place for its derivative planes; "
+                "format z.value, or z.im(1)"
+            )
+        return str(self)
+
+    def __eq__(self, other):
+        if isinstance(other, (str, bytes)):  # f(x) may ask whether x is the name of an option
+            return dispatch.value_of(self) == other
+        return super().__eq__(other)
+
+    def __ne__(self, other):
+        if isinstance(other, (str, bytes)):
+            return dispatch.value_of(self) != other
+        return super().__ne__(other)
 
     def __bool__(self):
         return bool(dispatch.value_of(self))

@@ -10,7 +10,6 @@ import numpy as np
 from mcx.dispatch import (
     METHODS,
     RULES,
-    Number,
     cast,
     check_out,
     foreign,
@@ -24,17 +23,12 @@ from mcx.dispatch import (
 
 
 def _hands_over(number, operands) -> bool:
-    """Tell whether to answer NotImplemented: a foreign type, or a number that comes first.
-
-    NumPy asks one operand of each type, so numbers of one type settle their rank in the rule.
-    """
+    """Tell whether to answer NotImplemented: a foreign type may know what to do."""
     own = type(number)
     for x in operands:
         kind = type(x)
         if kind is own or kind is float or kind is np.ndarray or kind is int:
             continue
-        if isinstance(x, Number) and x.rank > number.rank:
-            return True
         if foreign(x, number):
             return True
     return False
@@ -122,7 +116,7 @@ def _call_where(evaluate, ufunc, inputs, kwargs, out, where):
     if ufunc.signature is not None:
         raise TypeError(f"{name_of(ufunc)}: where= is for elementwise functions")
     targets = (None,) * ufunc.nout if out is None else out
-    where = value_of(where)
+    where = _mask(ufunc, value_of(where))
     operands = (*inputs, where, *(t for t in targets if t is not None))
     shape = np.broadcast_shapes(*map(np.shape, operands))
     mask = np.broadcast_to(where, shape)
@@ -136,6 +130,15 @@ def _call_where(evaluate, ufunc, inputs, kwargs, out, where):
         target[mask] = part
         stored.append(target)
     return stored[0] if len(stored) == 1 else tuple(stored)
+
+
+def _mask(ufunc, where):
+    """Return where= as truth values; an array of another type would be taken for indices."""
+    if not hasattr(where, "dtype"):
+        return np.asarray(where, bool)
+    if where.dtype.kind != "b":
+        raise TypeError(f"{name_of(ufunc)}: where: expected a mask of bool, got {where.dtype}")
+    return where
 
 
 def _call_method(ufunc, method, inputs, kwargs, out):

@@ -27,6 +27,7 @@ from mcx.verbs import (
     Sum,
     primitive,
 )
+from mcx.verbs.base import zero_like
 from mcx.verbs.elementwise import PRODUCT
 
 ANALYTIC = {
@@ -324,7 +325,7 @@ SELECTIONS = {
     np.absolute: _Absolute((0,), _by_sign),
     np.fabs: Choice((0,), _by_sign),
     np.copysign: Choice((0,), _copysign, deciding=(1,)),
-    np.heaviside: Choice((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, 0)),
+    np.heaviside: Choice((0, 1), lambda a, b: lambda u, v: np.where(a == 0, v, zero_like(u))),
     np.clip: _Clip((0, 1, 2), _clip),
     np._core.umath.clip: _Clip((0, 1, 2), _clip),
     np.nan_to_num: _NanToNum((0,), _nan_to_num),

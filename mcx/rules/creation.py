@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcx.dispatch import numbers_of, register, unsupported
+from mcx.dispatch import check_dtype, numbers_of, register, unsupported
 from mcx.nested import stacked
 from mcx.record import shares_memory
 from mcx.verbs import Composed, Fresh
@@ -46,10 +46,7 @@ def _full(shape, fill_value, dtype=None, order="C", *, device=None):
 
 def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):
     dtype = np.dtype(a.dtype if dtype is None else dtype)
-    if dtype.kind not in "fc":
-        raise TypeError(
-            f"numpy.full_like: dtype: expected a float type for a Multicomplex, got {dtype}"
-        )
+    check_dtype(dtype, "numpy.full_like: dtype")
     fill = fill_value if np.isscalar(fill_value) else stacked(fill_value)
     target = zeros_for(numbers_of((a, fill)), a.shape if shape is None else shape, dtype)
     target[...] = fill

@@ -71,17 +71,11 @@ for _func in (
     register(_func, FreshOr())
 
 
-def _image(number):
-    """Return what stands for a number as like= of plain arguments."""
-    buffer = number._buffer
-    return np.asarray(buffer) if isinstance(buffer, np.generic) else buffer
-
-
 class _FromFunction(Fresh):
     """np.fromfunction(function, shape, like=z): the function may return numbers."""
 
     def apply(self, func, args, kwargs, like=None):
-        result = func(*args, **kwargs, like=_image(like))
+        result = func(*args, **kwargs, like=like._buffer)
         return result if is_number(result) else np.array(result, like=like)
 
 
@@ -99,7 +93,7 @@ def _range(start, stop=None, step=1, dtype=None, *, device=None):
     start, stop = (0, start) if stop is None else (start, stop)
     bounds = [value_of(x) for x in (start, stop, step)]
     count = len(np.arange(*(x.item() if hasattr(x, "item") else x for x in bounds)))
-    steps = np.arange(count, like=_image(numbers_of((start, stop, step))[0]))
+    steps = np.arange(count, like=numbers_of((start, stop, step))[0]._buffer)
     return _as(start + step * steps + 0 * stop, dtype)
 
 
@@ -114,7 +108,7 @@ class _Range(Fresh):
 
         def arange(*args, **kwargs):
             inner = numbers_of((args, kwargs))
-            return np.arange(*args, **kwargs, like=inner[0] if inner else _image(like))
+            return np.arange(*args, **kwargs, like=inner[0] if inner else like._buffer)
 
         return self.formula.apply(arange, args, kwargs, like)
 

@@ -6,7 +6,17 @@ import numpy as np
 
 from mcx.algebra import common_algebra, rows_in
 from mcx.array import Multicomplex, coefficients
-from mcx.dispatch import Number, is_number, numbers_of, positional, signature_of, unsupported
+from mcx.dispatch import (
+    Number,
+    check_dtype,
+    is_number,
+    name_of,
+    numbers_of,
+    place_of,
+    positional,
+    signature_of,
+    unsupported,
+)
 from mcx.planes import aligned, assembled, buffer_like, embed, from_value, in_new_buffer
 from mcx.record import Recorded
 from mcx.support import embedded, live_rows, planes_in, supported
@@ -77,6 +87,8 @@ class Rule:
         ------
         UnsupportedFunctionError
             If a number stands where only plain arguments have a rule.
+        TypeError
+            If dtype= names a type that derivatives cannot have.
         """
         if self.operands is not None:
             args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
@@ -89,6 +101,10 @@ class Rule:
         others = [None if k in places else a for k, a in enumerate(args)]
         if numbers_of(others) or numbers_of(kwargs):
             raise unsupported(func, (args, kwargs), "an argument that must be plain is a number")
+        place = place_of(func, "dtype", args)
+        dtype = kwargs.get("dtype") if place is None else args[place]
+        if dtype is not None:
+            check_dtype(dtype, f"{name_of(func)}: dtype")
         if keep is not None:
             others = [keep(a) for a in others]
             kwargs = {k: keep(v) for k, v in kwargs.items()}

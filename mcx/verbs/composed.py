@@ -7,7 +7,7 @@ import numpy as np
 from mcx.array import Multicomplex
 from mcx.dispatch import is_number, name_of, numbers_of, value_of
 from mcx.planes import buffer_like, memory_order
-from mcx.record import Recorded, shares_memory
+from mcx.record import Recorded, as_array, shares_memory
 from mcx.tree import tree_zip
 from mcx.verbs.base import Rule, number_on, replaced
 
@@ -42,7 +42,10 @@ class Composed(Rule):
         result = self.formula(*args, **kwargs)
 
         def recorded(v, part):
-            return Recorded(tape, v, part.slot) if isinstance(part, Recorded) else v
+            if not isinstance(part, Recorded):
+                return v
+            tangent = part if part.dtype == v.dtype else part.astype(v.dtype)
+            return Recorded(tape, v, tangent.slot)
 
         return tree_zip(recorded, value, result)
 
@@ -58,7 +61,7 @@ def _valued(func, part, value, operands):
     """Return one result of a formula with the value plane of NumPy, laid out as that is."""
     if not is_number(part):
         return value
-    value = np.asarray(value) if isinstance(value, np.generic) else value
+    value = as_array(value)
     if any(shares_memory(part, x) for x in operands):  # a formula of one term
         if shares_memory(part, value):
             return part

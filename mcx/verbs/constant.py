@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mcx.array import Multicomplex
-from mcx.dispatch import numbers_of, value_of
+from mcx.dispatch import is_number, numbers_of, value_of
 from mcx.planes import from_value
 from mcx.record import Recorded
 from mcx.support import supported
@@ -42,9 +40,8 @@ class Fresh(Rule):
     def apply(self, func, args, kwargs, like=None):
         if numbers_of(args):
             return super().apply(func, args, kwargs, like)
-        inner = like.number if isinstance(like, Recorded) else like._buffer
-        if isinstance(inner, np.generic):
-            inner = np.asarray(inner)
+        outer = isinstance(like, Recorded) and is_number(like.number)
+        inner = like.number if outer else like._buffer
         value = func(*args, **kwargs, like=inner)
         if isinstance(like, Recorded):
             return like.tape.constant(value) if value.dtype.kind in "fc" else value

@@ -36,7 +36,8 @@ class Selection(Rule):
         super().__init__(operands)
         self.choose, self.deciding = choose, deciding
 
-    def _pick(self, func, args, kwargs, keep=None):
+    def _arguments(self, func, args, kwargs, keep=None):
+        """Return the arguments, `keep` applied to all but the operands, and the operands."""
         args, kwargs = positional(func, args, kwargs, max(self.operands) + 1)
         free = (*self.operands, *self.deciding)
         if numbers_of(kwargs) or numbers_of([a for k, a in enumerate(args) if k not in free]):
@@ -44,12 +45,13 @@ class Selection(Rule):
         if keep is not None:
             args = [a if k in self.operands else keep(a) for k, a in enumerate(args)]
             kwargs = {k: keep(v) for k, v in kwargs.items()}
-        pick = self.choose(*value_of(tuple(args)), **kwargs)
-        return args, kwargs, [args[k] for k in self.operands if k < len(args)], pick
+        return args, kwargs, [args[k] for k in self.operands if k < len(args)]
 
     def planes(self, func, args, kwargs, like):
-        args, kwargs, operands, pick = self._pick(func, args, kwargs)
-        first = func(*value_of(tuple(args)), **kwargs)
+        args, kwargs, operands = self._arguments(func, args, kwargs)
+        values = value_of(tuple(args))
+        first = func(*values, **kwargs)  # first: wrong arguments meet NumPy's own errors
+        pick = self.choose(*values, **kwargs)
         numbers = numbers_of(args)
         algebra = lifted(numbers)
         live = live_among(operands, algebra)
@@ -67,8 +69,9 @@ class Selection(Rule):
         return wrapped([first, *rest], algebra, live)
 
     def record(self, func, args, kwargs, tape):
-        args, kwargs, operands, pick = self._pick(func, args, kwargs, tape.hold)
+        args, kwargs, operands = self._arguments(func, args, kwargs, tape.hold)
         number = func(*(number_on(x, tape) for x in args), **kwargs)
+        pick = self.choose(*value_of(tuple(args)), **kwargs)
         moving = moving_among(operands, tape)
         fixed = [MOVING if is_moving(x, tape) else zero_like(number_on(x, tape)) for x in operands]
 

@@ -217,6 +217,22 @@ def test_wave_of_a_real_parameter(order, dtype):
     np.testing.assert_allclose(np.angle(y).im(1), 1.5 * np.ones(3), rtol=20 * eps)
 
 
+@pytest.mark.parametrize(
+    ("func", "slope"), [(np.exp, np.exp), (np.cosh, np.sinh), (np.sinh, np.cosh)]
+)
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_infinite_slope(func, slope, order):
+    """What does not move along it stays 0, without a warning; what does is infinite."""
+    x = np.array([complex(np.inf, 0.0), 0.5 - 0.25j])
+    moving, still = np.array([1.0, 2.0]), np.array([0.0, 2.0])
+    y = func(mcx.perturb(x, *[still] * order))
+    np.testing.assert_array_equal(y.planes[1:, 0], 0)
+    np.testing.assert_allclose(y.im(1)[1], 2 * slope(x[1]), rtol=1e-15)
+    first = func(mcx.perturb(x, *[moving] * order)).im(1)
+    assert first.real[0] == np.inf
+    np.testing.assert_allclose(first[1], 2 * slope(x[1]), rtol=1e-15)
+
+
 @pytest.mark.parametrize("name", [*FUNCTIONS, *OF_TWO])
 def test_recorder(name):
     func = (FUNCTIONS | OF_TWO)[name][0]

@@ -223,6 +223,27 @@ class TestDtypes:
             with raises(TypeError, "float32, float64, complex64 or complex128"):
                 mcx.linearize(call, X)
 
+    @pytest.mark.parametrize("dtype", [object, int, np.longdouble, np.float16, "U3"])
+    def test_dtype_of_a_function_is_named(self, dtype):
+        calls = {
+            "numpy.sum": lambda x: np.sum(x, dtype=dtype),
+            "numpy.mean": lambda x: np.mean(x, None, dtype),
+            "numpy.cumsum": lambda x: np.cumsum(x, 0, dtype),
+            "numpy.trace": lambda x: np.trace(x, dtype=dtype),
+            "numpy.linalg.trace": lambda x: np.linalg.trace(x, dtype=dtype),
+            "numpy.concatenate": lambda x: np.concatenate([x, x], dtype=dtype),
+            "numpy.linspace": lambda x: np.linspace(x, 1.0, 3, dtype=dtype),
+            "numpy.einsum": lambda x: np.einsum("ij,ij", x, x, dtype=dtype),
+            "accumulate": lambda x: np.add.accumulate(x, dtype=dtype),
+        }
+        expected = "dtype: expected float32, float64, complex64 or complex128"
+        for name, call in calls.items():
+            message = (re.escape(name), expected, re.escape(f"got {np.dtype(dtype)}"), "z.value")
+            with raises(TypeError, *message):
+                call(Z)
+            with raises(TypeError, *message):
+                mcx.linearize(call, X)
+
 
 class TestDirections:
     @pytest.mark.parametrize("p", [np.ones(100), np.ones((100, 2)), 1.0, np.ones((1, 2, 100))])
@@ -337,3 +358,16 @@ def test_shape_errors_are_those_of_numpy_without_contents():
         Z.reshape(7, 7)
     with raises(ValueError, "axis"):
         np.sum(Z, axis=2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [np.max, np.min, np.nanmax, np.fmin.reduce, np.maximum.reduce, lambda x: np.max(x, axis=0)],
+)
+def test_extremum_of_nothing_is_the_error_of_numpy(call):
+    x = np.empty((0, 3))
+    with pytest.raises(ValueError, match="zero-size array to reduction") as numpys:
+        call(x)
+    for attempt in (lambda: call(mcx.perturb(x, x)), lambda: mcx.linearize(call, x)):
+        with raises(ValueError, re.escape(str(numpys.value))):
+            attempt()

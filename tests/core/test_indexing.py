@@ -211,6 +211,30 @@ def test_lists_of_numbers_are_assigned(where, items):
     np.testing.assert_array_equal(nested, z.im(1, 2))
 
 
+def test_elements_in_place_in_a_recording():
+    """What NumPy gives as a scalar is an element that can be written to, and no view."""
+
+    def func(x):
+        y = 1.0 * x
+        y[0] += 2.0 * y[1]
+        e = y[2]
+        e *= y[0]
+        e[...] += 1.0
+        y[1] -= e
+        return y
+
+    def apart(x):
+        first = x[0] + 2.0 * x[1]
+        return np.stack([first, x[1] - (x[2] * first + 1.0), x[2]])
+
+    x, p, q = np.array([0.5, -1.25, 2.0]), np.array([1.0, 2.0, -0.5]), np.array([0.5, 1.0, 3.0])
+    y, lin = mcx.linearize(func, x)
+    np.testing.assert_array_equal(y, apart(x))
+    np.testing.assert_allclose(lin(p), mcx.jvp(apart, x, p)[1], rtol=1e-15)
+    nested = mcx.jvp(lambda x: mcx.linearize(func, x)[1](p), x, q)[1]
+    np.testing.assert_allclose(nested, mcx.directional(apart, x, p, q), rtol=1e-15)
+
+
 @pytest.mark.parametrize("run", [mcx.linearize, lambda f, x: f(mcx.perturb(x, x))])
 def test_lists_that_do_not_fit_are_refused(run):
     def assign(where, items):

@@ -218,6 +218,35 @@ class TestKinds:
             assert mcx.gradient(lambda x: np.sum(x**2), np.zeros(shape)).shape == shape
         assert mcx.hessian(lambda x: x**3, 2.0) == 12.0
 
+    @pytest.mark.parametrize(
+        "x",
+        [
+            np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+            np.arange(24.0).reshape(2, 3, 4).transpose(1, 2, 0),
+            np.arange(24.0).reshape(4, 6)[::2, ::-2],
+        ],
+        ids=["Fortran", "transposed", "strided"],
+    )
+    def test_of_a_function_that_looks_at_the_memory_layout(self, x):
+        """The rows are in the order of f(x), as those of linearize are."""
+        rows = np.ravel(x.copy(order="K"), order="K")
+        units = (rows[:, None] == x.reshape(1, -1)).reshape(x.size, *x.shape)
+        weights = np.arange(1.0, x.size + 1)
+
+        def f(x):
+            return np.ravel(x * x, order="K")
+
+        np.testing.assert_array_equal(f(x), rows**2)
+        _, lin = mcx.linearize(f, x)
+        for jacobian in (mcx.jacobian(f, x), mcx.jvp(lambda x: mcx.jacobian(f, x), x, x)[0]):
+            np.testing.assert_array_equal(jacobian, 2 * units * x)
+            np.testing.assert_array_equal(
+                np.sum(jacobian * x, axis=(*range(1, x.ndim + 1),)), lin(x)
+            )
+        diagonal = 2 * np.tensordot(weights, units, 1)
+        hessian = mcx.hessian(lambda x: f(x) @ weights, x).reshape(x.size, x.size)
+        np.testing.assert_array_equal(hessian, np.diag(diagonal.ravel()))
+
     def test_infinite_entries_stay_where_they_are(self):
         x = np.array([0.0, 4.0])
         with np.errstate(all="ignore"):

@@ -74,3 +74,45 @@ class TestNesting:
             value, tangent = mcx.jvp(slopes, np.ones(2), np.ones(2))
         np.testing.assert_array_equal(value, directions / 2)
         np.testing.assert_array_equal(tangent, directions / 4)
+
+    def test_inner_number_in_an_argument_that_numpy_does_not_dispatch_on(self):
+        """The inner recording stands in left=, right= and k=, the outer number in the others."""
+        k, f = np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, -1.0])
+        x, y, p = np.array([-1.0, 0.5, 7.0]), np.array([0.5, 3.0]), np.array([1.0, 2.0])
+
+        def ends(x):
+            def inner(y):
+                return np.interp(x, k, f, left=y[0] ** 2, right=y[1]) * y[0]
+
+            return mcx.linearize(inner, y)[1](p)
+
+        value, tangent = mcx.jvp(ends, x, np.ones(3))  # of y0³, f(x) y0 and y1 y0
+        np.testing.assert_allclose(value, [0.75, 2.0, 4.0], rtol=1e-15)
+        np.testing.assert_allclose(tangent, [0.0, 2.0, 0.0], rtol=1e-15)
+        np.testing.assert_allclose(mcx.linearize(ends, x)[1](np.ones(3)), tangent, rtol=1e-15)
+
+        def constants(c):
+            return mcx.linearize(lambda y: np.polyint(c, 2, y * y) * y[0], y)[1](p)
+
+        c, dc = np.array([2.0]), np.array([3.0])  # y0 (c t²/2 + y0² t + y1²)
+        value, tangent = mcx.jvp(constants, c, dc)
+        np.testing.assert_allclose(value, [1.0, 0.75, 15.0], rtol=1e-15)
+        np.testing.assert_allclose(tangent, [1.5, 0.0, 0.0], rtol=1e-15)
+
+    def test_order_of_the_operands_does_not_matter(self):
+        for product in (np.multiply, np.matmul, np.dot):
+            for swap in (False, True):
+
+                def slope(z, product=product, swap=swap):
+                    def inner(x):
+                        return product(*((z, x) if swap else (x, z)))
+
+                    return mcx.linearize(inner, X)[1](P)
+
+                value, tangent = mcx.jvp(slope, X, np.ones(4))
+                np.testing.assert_allclose(value, product(X, P), rtol=1e-15)
+                np.testing.assert_allclose(tangent, product(np.ones(4), P), rtol=1e-15)
+
+    def test_derivative_of_an_element_inside_linearize(self):
+        value, lin = mcx.linearize(lambda x: mcx.derivative(np.sin, 1.0 * x), 0.5)
+        np.testing.assert_allclose([value, lin(2.0)], [np.cos(0.5), -2 * np.sin(0.5)], rtol=1e-15)

@@ -141,3 +141,53 @@ def test_infinite_slopes(f, x, dtype):
     np.testing.assert_allclose(got[:, 1], slope * block[:, 1], rtol=1e-6)
     for row, p in zip(got, block, strict=True):
         np.testing.assert_array_equal(lin(p), row)
+
+
+class TestDtypes:
+    """The tangent has the type of the value, in which it loses no more digits."""
+
+    X = np.array([0.3, 0.7, 0.2], np.float32)
+    P = np.array([1.0, -2.0, 0.5], np.float32)
+    WIDE = np.array([0.5, 0.2, 0.1])
+
+    @pytest.mark.parametrize(
+        "f",
+        [
+            lambda x: x + TestDtypes.WIDE,
+            lambda x: TestDtypes.WIDE - x,
+            lambda x: np.fmod(x, TestDtypes.WIDE),
+            lambda x: np.copysign(x, TestDtypes.WIDE),
+            lambda x: np.clip(TestDtypes.WIDE, x, 1.0),
+            lambda x: np.heaviside(x, 2),
+            lambda x: np.polyadd(x, [1.0, 2.0]),
+            lambda x: np.geomspace(x, TestDtypes.WIDE, 3),
+            lambda x: np.percentile(x, 40),
+            lambda x: np.gradient(x, 0.5),
+            np.sort_complex,
+        ],
+    )
+    def test_are_those_of_numpy(self, f):
+        value, lin = mcx.linearize(f, self.X)
+        tangent = lin(self.P)
+        assert value.dtype == tangent.dtype == f(self.X).dtype
+        np.testing.assert_allclose(tangent, mcx.jvp(f, self.X, self.P)[1], rtol=1e-6)
+
+    def test_no_digits_are_lost_after_a_sum_with_a_wider_type(self):
+        p = np.array([1.0, 2.0**-30, -1.0], np.float32)
+        _, lin = mcx.linearize(lambda x: np.sum(x + self.WIDE), self.X)
+        assert lin(p) == 2.0**-30
+
+    def test_of_what_does_not_move(self):
+        def spectrum(x):
+            return mcx.linearize(np.fft.fft, x)[1](self.P)
+
+        def constants(x):
+            return np.fft.fft(self.P), 1j, np.ones(2), 3, "label"
+
+        x = self.X.astype(float)
+        for p in (x, np.stack([x, x]), mcx.perturb(x, x)):
+            still = mcx.linearize(spectrum, x)[1](p)
+            assert still.dtype == np.complex128
+            assert still.shape == p.shape
+            dtypes = [part.dtype for part in mcx.linearize(constants, x)[1](p)]
+            assert dtypes == [np.complex128, np.complex128, *[np.float64] * 3]

@@ -1,6 +1,7 @@
 """The public surface of numpy.ndarray: every name is supported (and agrees) or refused."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -205,6 +206,46 @@ def test_pickled_number_keeps_working_with_its_original():
     z = number()
     total = z + pickle.loads(pickle.dumps(z))
     np.testing.assert_array_equal(total.planes, 2 * z.planes)
+
+
+def test_recorded_number_cannot_leave_its_recording_as_bytes():
+    with pytest.raises(mcx.ImplicitConversionError, match=r"pickle.*z\.value"):
+        mcx.linearize(lambda x: pickle.loads(pickle.dumps(x)) * x, X)
+    _, lin = mcx.linearize(lambda x: copy.deepcopy([x])[0] * x, X)
+    np.testing.assert_array_equal(lin(X), 2 * X * X)
+
+
+def test_shape_and_dtype_cannot_be_set():
+    z = number()
+    for name, item in (("shape", (X.size,)), ("dtype", np.dtype(np.float32))):
+        with pytest.raises(AttributeError):
+            setattr(z, name, item)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "A", "K"])
+def test_copy_in_every_memory_order(order):
+    for z in (number(), number(np.asfortranarray(X))):
+        copied = z.copy(order)
+        np.testing.assert_array_equal(copied.planes, z.planes)
+        assert not np.shares_memory(copied.planes, z.planes)
+        assert copied.flags.f_contiguous == z.value.copy(order).flags.f_contiguous
+
+
+def test_equality_with_what_is_no_number_is_that_of_the_value():
+    z, recorded = number(), []
+    mcx.linearize(lambda x: recorded.append(x) or x, X)
+    for x in (z, recorded[0]):
+        for other in ("name", None, X, X[0].tolist(), 2.0, z, x):
+            plain = X if mcx.dispatch.is_number(other) else other
+            for same in (operator.eq, operator.ne):
+                np.testing.assert_array_equal(same(x, other), same(X, plain))
+
+
+def test_format_specification_names_the_remedy():
+    z = mcx.perturb(2.0, 1.0)
+    assert f"{z}" == str(z)
+    with pytest.raises(mcx.ImplicitConversionError, match=r"'\.3f'.*z\.value"):
+        f"{z:.3f}"
 
 
 def test_repr_shows_order_shape_dtype_and_value():

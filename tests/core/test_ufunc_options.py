@@ -136,6 +136,19 @@ class TestUfuncOptions:
             np.testing.assert_array_equal(got.planes[:, chosen], part.planes[:, chosen])
             np.testing.assert_array_equal(got.planes[:, ~chosen], old.planes[:, ~chosen])
 
+    @pytest.mark.parametrize("where", [True, 0, 1, [[True], [False]], [[1, 0], [0, 2]]], ids=str)
+    def test_where_may_be_what_numpy_makes_truth_values_of(self, where):
+        x = X[:2, :2]
+        z = np.exp(number(x), where=where, out=number(x))
+        assert_same_value(z, np.exp(x, where=where, out=x.copy()))
+
+    @pytest.mark.parametrize("kind", [int, float])
+    def test_mask_of_another_type_raises_as_in_numpy(self, kind):
+        mask = (X > 0).astype(kind)
+        for x, where in ((X, mask), (number(), mask), (number(), number() * mask)):
+            with pytest.raises(TypeError, match="bool"):
+                np.exp(x, where=where, out=np.zeros_like(x))
+
     def test_plain_operands_may_be_written_into_a_number(self):
         z = number()
         assert np.exp(X, out=z) is z
