@@ -82,12 +82,12 @@ class Differences(Clocked):
     ----------
     h : float
         Length of the step in w.
-    **keywords
+    *args, **keywords
         Of `Objective`.
     """
 
-    def __init__(self, *, h: float, **keywords):
-        super().__init__(**keywords)
+    def __init__(self, *args, h: float, **keywords):
+        super().__init__(*args, **keywords)
         self.h = h
 
     def linearize(self, w, batch):

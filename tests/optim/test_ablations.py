@@ -35,6 +35,15 @@ def test_differences_count_a_gradient_for_every_product():
     assert objective.counts.cost() == 2
 
 
+def test_a_case_may_ask_for_differences():
+    case = Case(h=1e-6, dtype="float64")
+    objective, w = case.objective(), case.start(0)
+    batch, p = objective.rows(slice(8)), np.ones_like(w)
+    product = objective.linearize(w, batch)[2]
+    exact = Case(dtype="float64").objective().linearize(w, batch)[2]
+    np.testing.assert_allclose(product(p), exact(p), atol=1e-5 * np.abs(exact(p)).max())
+
+
 def test_the_clock_leaves_out_the_loss_of_all_data(monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr(ablation_runs.time, "perf_counter", lambda: next(ticks))
