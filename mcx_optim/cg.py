@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.scaled import power_of_two
 from mcx_optim.settings import at_least, integer, word
 
@@ -56,8 +57,8 @@ def truncated_cg(
 
     Raises
     ------
-    ValueError
-        If a parameter is out of range.
+    TypeError, ValueError
+        If `b` is not a flat vector of float32 or float64, or a parameter out of range.
 
     References
     ----------
@@ -77,6 +78,7 @@ def truncated_cg(
     """
     tolerance = at_least("truncated_cg: tolerance", tolerance, 0)
     max_iterations = integer("truncated_cg: max_iterations", max_iterations, 1)
+    check_point(b, "truncated_cg: b")
     negative = word("truncated_cg: negative", negative, ("stop", "follow", "ignore"))
     # In units of a power of two near ‖b‖, squares stay in range, and no digit changes.
     size = length(b)

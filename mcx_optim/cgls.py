@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.scaled import Scaled
 from mcx_optim.settings import at_least, integer
 
@@ -40,8 +41,9 @@ def cgls(
 
     Raises
     ------
-    ValueError
-        If `damping` is negative or `max_iterations` less than 2.
+    TypeError, ValueError
+        If `b` is not a flat vector of float32 or float64, or `damping` is negative or
+        `max_iterations` less than 2.
 
     References
     ----------
@@ -61,6 +63,7 @@ def cgls(
     damping = at_least("cgls: damping", damping, 0)
     tolerance = at_least("cgls: tolerance", tolerance, 0)
     max_iterations = integer("cgls: max_iterations", max_iterations, 2)
+    check_point(b, "cgls: b")
     system = Scaled(A, b)
     mu = damping / system.unit**2
     x, r, s = np.zeros_like(b), system.b, system.image

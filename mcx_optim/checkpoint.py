@@ -8,6 +8,16 @@ import numpy as np
 DOCUMENT = "json"
 
 
+def expect_folder(path):
+    """Raise FileNotFoundError unless the folder of a checkpoint exists."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"checkpoint: expected a file in a folder that exists, got {os.fspath(path)}; make "
+            f"{folder} first"
+        )
+
+
 def save(path, document, arrays):
     """Write a checkpoint so that `path` always holds a complete one.
 

@@ -136,6 +136,8 @@ def fit(
         If the loss or the gradient is not finite at the start, or later as `on_nonfinite` says.
     NonDeterministicError, ValueError, TypeError
         If the objective, w or the settings cannot be used; see `Objective.probe`.
+    FileNotFoundError
+        If the folder of the checkpoint does not exist, or there is none to resume from.
 
     Examples
     --------
@@ -146,6 +148,7 @@ def fit(
     >>> result.w, result.history.column("train_loss")
     (array([0., 0.]), [12.5, 0.0])
     """
+    _check_parts(objective, optimizer, callbacks)
     check_point(w)
     n = objective.samples
     batch_size = _integer("batch_size", n if batch_size is None else batch_size, 1, n)
@@ -154,6 +157,8 @@ def fit(
         checkpoint_every = _integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (resume or checkpoint_every):
         raise ValueError("checkpoint: expected a file for resume and checkpoint_every, got None")
+    if checkpoint is not None:
+        checkpoints.expect_folder(checkpoint)
     settings = {
         "optimizer": type(optimizer).__name__,
         "batch_size": batch_size,
@@ -279,6 +284,24 @@ class _Loop:
         event = FitEvent(epoch, self.epochs, step, steps, run.w, info, metrics)
         for callback in self.callbacks:
             callback(event)
+
+
+def _check_parts(objective, optimizer, callbacks):
+    """Raise TypeError for a class or a name in place of an object, and alike."""
+    if not hasattr(objective, "value_and_grad"):
+        raise TypeError(
+            f"objective: expected an Objective, got a {type(objective).__name__}; use "
+            "Objective(value_and_grad, data=data) or Objective.of(problem, data)"
+        )
+    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+        raise TypeError(
+            f"optimizer: expected an object such as SGD(), got {optimizer!r}; call the class"
+        )
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(
+            "callbacks: expected a list or tuple of callables, which serves every step, got a "
+            f"{type(callbacks).__name__}; use [callback]"
+        )
 
 
 def _integer(name, value, least, most=None):

@@ -1,12 +1,11 @@
 """Hessian-free optimization: damped Gauss-Newton steps by conjugate gradients, cut short."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mcx_optim.armijo import armijo
+from mcx_optim.cg_path import backtrack, minimize_quadratic
 from mcx_optim.damping import Damped
 from mcx_optim.gradients import estimator
 from mcx_optim.krylov import Status, length
@@ -15,8 +14,8 @@ from mcx_optim.settings import fraction, integer, positive, word
 from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
 
-SPACING = 1.3  # between the iterates that are kept
-KEPT = {math.ceil(SPACING**j) for j in range(60)}
+MAX_TRIALS = 40  # λ in one step
+NO_DECREASE = "no step size decreases the tracked loss"
 
 
 class HessianFree:
@@ -27,7 +26,9 @@ class HessianFree:
        kept, and the last one, p_N.
     2. The loss at p_N, and at the iterates kept before it for as long as it decreases: p.
     3. λ ← 3/2 λ where ρ = (f(w + p_N) - f(w))/q(p_N) is below 1/4, λ ← 2/3 λ where above 3/4.
-    4. γ = 1, 0.8, 0.8², … until f(w + γp) ≤ f(w) + 0.01 γ g·p: w ← w + γp.
+    4. γ = 1, 0.8, 0.8², … until f(w + γp) ≤ f(w) + 0.01 γ g·p: w ← w + γp. Where no γ will do,
+       again from 1 with the same G and 3/2 λ, (3/2)² times that, and so on; after 40 of them, or
+       where rounding hides what is left, the step is left out and λ is what it was.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ class HessianFree:
     preconditioner : Diagonal or Kronecker, optional
         Of conjugate gradients, updated once a step.
     curvature : {"gauss_newton", "hessian"}
-        G. With the Hessian conjugate gradients end where they meet negative curvature; if that is
-        at once, the step is skipped and λ grows.
+        G. With the Hessian conjugate gradients end where they meet negative curvature, along a d;
+        if that is at once, λ becomes 3/2 of the least one with dᵀ(G + λI)d ≥ 0, again from 1.
     rhs : {"global", "batch"} or estimator
         Where g comes from, see `NewtonKrylov`. "global": all data, which 4 then looks at, too.
     seed : int
@@ -65,7 +66,9 @@ class HessianFree:
     - where g is not the gradient of the batch, f in 2 and 3 is the loss of the batch plus the
       difference of the gradients times p, which has the gradient g, as q has;
     - a start with q ≥ 0 is left out, so that every p_i is a descent direction;
-    - λ stays where rounding of the loss hides the change that is predicted;
+    - λ stays where rounding of the loss hides the change that is predicted, unless that is for λ
+      alone: then λ becomes pᵀGp/pᵀp, again from 1;
+    - a step ends with a move, after several λ if need be;
     - conjugate gradients also end where ‖r‖ ≤ eps ‖g‖, and 4 after 20 trials;
     - no structural damping, and no preconditioner unless given.
 
@@ -129,16 +132,16 @@ class HessianFree:
         )
         if not estimate.gradient.any():
             return w, log.finish("skipped", "the gradient is zero")
-        path = self._path(objective, w, batch, A, estimate.gradient, log)
+        if self.preconditioner is not None:
+            rng = np.random.default_rng([self.seed, self._steps])
+            self.preconditioner.update(objective, w, batch, rng)
+        first = self.damping
+        new, failure = self._move(objective, w, A, estimate, log)
         self._steps += 1
-        if not path.kept:
-            self.damping *= self.GROW
-            return w, log.finish("skipped", f"no direction: {path.status.value}")
-        self._last = path.kept[-1].p
-        delta, gamma = self._search(objective, w, estimate, path, log)
-        if gamma == 0:
-            return w, log.finish("skipped", _too_small(path, estimate, w))
-        return w + gamma * delta, log.finish("accepted")
+        if failure:
+            self.damping = first
+            return w, log.finish("skipped", failure)
+        return new, log.finish("accepted")
 
     def on_epoch(self, metrics):
         """Do nothing: no setting changes between epochs."""
@@ -164,19 +167,49 @@ class HessianFree:
         parts = {"rhs": self.rhs, "preconditioner": self.preconditioner}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _path(self, objective, w, batch, A, g, log):
+    def _move(self, objective, w, A, estimate, log):
+        """Return w + γp, or None and why there is none, and adapt λ."""
+        failure, boldest = None, 0.0
+        for trials in range(1, MAX_TRIALS + 1):
+            damping = self.damping
+            path = self._path(A, estimate.gradient, log)
+            if not path.kept:
+                failure = failure or f"no direction: {path.status.value}"
+                if path.status is Status.NON_FINITE:
+                    break
+                self.damping = self.GROW * (damping - path.curvature)
+                continue
+            p, gamma = self._search(objective, w, estimate, path, log)
+            if gamma:
+                self._last = path.kept[-1].p
+                return w + gamma * p, None
+            boldest = min(boldest, log.fields["predicted"])
+            log.note(predicted=boldest)
+            rounding = _rounding(estimate, w)
+            if -path.kept[-1].q > rounding:
+                failure = NO_DECREASE
+                self.damping = self.GROW**trials * damping
+                continue
+            if failure == NO_DECREASE:
+                break
+            failure = "converged: the predicted decrease is lost in the rounding of the loss"
+            curvature, decrease = along(p, A, estimate.gradient)
+            if not (curvature < damping and decrease > rounding):
+                break
+            self.damping = curvature
+        return None, failure
+
+    def _path(self, A, g, log):
         """Minimize q, and note in the log how that went."""
-        inverse = None
-        if self.preconditioner is not None:
-            rng = np.random.default_rng([self.seed, self._steps])
-            self.preconditioner.update(objective, w, batch, rng)
-            inverse = self.preconditioner.damped(self.damping)
+        inverse = None if self.preconditioner is None else self.preconditioner.damped(self.damping)
         start = None if self._last is None else self.warm_start * self._last
-        path = minimize_quadratic(
-            Damped(A, self.damping), g, start, inverse, self.tolerance, self.max_cg
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # λ may be out of range
+            path = minimize_quadratic(
+                Damped(A, self.damping), g, start, inverse, self.tolerance, self.max_cg
+            )
         log.note(
-            cg_iterations=path.products,
+            damping=self.damping,
+            cg_iterations=log.fields.get("cg_iterations", 0) + path.products,
             cg_status=path.status.name,
             cg_residual=path.residual_norm / length(g),
         )
@@ -184,7 +217,7 @@ class HessianFree:
 
     def _search(self, objective, w, estimate, path, log):
         """Return p and γ, 0 if none will do, and adapt λ."""
-        g, trials = estimate.gradient, 0
+        g, trials = estimate.gradient, log.fields.get("trials", 0)
         shift = g - estimate.sample_gradient
 
         def loss_at(p):
@@ -204,7 +237,7 @@ class HessianFree:
             best, loss = backtrack(loss_at, path.kept, last)
             p, slope = best.p, float(g @ best.p)
             log.note(slope=slope, predicted=best.q - self.damping / 2 * length(p) ** 2)
-            if not _hidden(path, estimate, w):
+            if -path.kept[-1].q > _rounding(estimate, w):
                 self._adapt((last - estimate.sample_loss) / path.kept[-1].q)
             tracked = estimate.loss if estimate.exact else estimate.sample_loss
             gamma, tracked = (
@@ -225,120 +258,13 @@ class HessianFree:
             self.damping *= self.SHRINK
 
 
-@dataclass(frozen=True)
-class Iterate:
-    """p (P,) and q(p)."""
-
-    p: Any
-    q: float
-
-
-@dataclass
-class Path:
-    """What `minimize_quadratic` went through.
-
-    Attributes
-    ----------
-    kept : list of Iterate
-        The iterates ⌈1.3ʲ⌉ and the last one; empty if there was none.
-    products : int
-        Products with B.
-    residual_norm : float
-        ‖g + Bp‖ of the last one.
-    status : Status
-        Why it ended.
-    """
-
-    kept: list
-    products: int
-    residual_norm: float
-    status: Status
+def along(p, A, g):
+    """Return |pᵀAp|/pᵀp, and the decrease that the model of g and that curvature has along p."""
+    u = p / p.dtype.type(length(p) or 1.0)
+    curvature, slope = abs(float(u @ (A @ u))), float(g @ u)
+    return curvature, slope / (curvature or math.inf) * slope / 2
 
 
-def minimize_quadratic(B, g, start, preconditioner, tolerance, max_iterations):
-    """Minimize q(p) = g·p + ½ pᵀBp by preconditioned conjugate gradients, and show the path.
-
-    Unlike `truncated_cg` it keeps iterates, starts where it is told, and ends where q decreases by
-    less than kε of itself in k = max(10, i/10) iterations.
-
-    Parameters
-    ----------
-    B : object with ``B @ p``
-        Symmetric; the path ends where pᵀBp ≤ 0.
-    g : array (P,)
-    start : array (P,) or None
-        Left out where q is not negative there; then, and for None, the path starts at 0.
-    preconditioner : object with ``M @ r``, or None
-    tolerance : float
-        ε.
-    max_iterations : int
-
-    Returns
-    -------
-    Path
-
-    References
-    ----------
-    J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, sections 4.4 and 4.6.
-    """
-    precondition = (lambda r: r) if preconditioner is None else preconditioner.__matmul__
-    p, r, values, products = np.zeros_like(g), -g, [0.0], 0
-    if start is not None:
-        residual, products = -g - (B @ start), 1
-        value = float(start @ (g - residual)) / 2
-        if value < 0:
-            p, r, values = start, residual, [value]
-    d = precondition(r)
-    rz, bound = float(r @ d), float(np.finfo(g.dtype).eps) * length(g)
-    kept, status = [], Status.MAX_ITERATIONS
-    for i in range(1, max_iterations + 1):
-        q, products = B @ d, products + 1
-        kappa = float(d @ q)
-        if not math.isfinite(kappa):
-            status = Status.NON_FINITE
-            break
-        if kappa <= 0:
-            status = Status.NEGATIVE_CURVATURE
-            break
-        alpha = rz / kappa
-        p, r = p + alpha * d, r - alpha * q
-        values.append(float(p @ (g - r)) / 2)
-        if i in KEPT:
-            kept.append(Iterate(p, values[-1]))
-        k = max(10, math.ceil(i / 10))
-        slow = i > k and values[i] < 0 and values[i] - values[i - k] > k * tolerance * values[i]
-        if slow or length(r) <= bound:
-            status = Status.CONVERGED
-            break
-        z = precondition(r)
-        previous, rz = rz, float(r @ z)
-        d = z + (rz / previous) * d
-    if len(values) > 1 and (not kept or kept[-1].p is not p):
-        kept.append(Iterate(p, values[-1]))
-    return Path(kept, products, length(r), status)
-
-
-def backtrack(loss_at, kept, loss):
-    """Return the iterate from whose predecessor on the loss increases, and its loss.
-
-    `loss` is that of the last one; one that is not finite is left behind.
-    """
-    best = kept[-1]
-    for earlier in reversed(kept[:-1]):
-        new_loss = loss_at(earlier.p)
-        if math.isfinite(loss) and not new_loss < loss:
-            break
-        best, loss = earlier, new_loss
-    return best, loss
-
-
-def _hidden(path, estimate, w):
-    """Return whether the predicted decrease is lost in the rounding of the loss."""
-    return -path.kept[-1].q <= 10 * float(np.finfo(w.dtype).eps) * abs(estimate.sample_loss)
-
-
-def _too_small(path, estimate, w):
-    """Return why no step size decreases the loss."""
-    if _hidden(path, estimate, w):
-        return "converged: the predicted decrease is lost in the rounding of the loss"
-    return "no step size decreases the tracked loss"
+def _rounding(estimate, w):
+    """Return what rounding makes of the loss."""
+    return 10 * float(np.finfo(w.dtype).eps) * abs(estimate.sample_loss)

@@ -7,7 +7,7 @@ import numpy as np
 from mcx_optim.first_order import FirstOrder
 from mcx_optim.kronecker import Inverse, Kronecker
 from mcx_optim.settings import fraction, integer, number, positive
-from mcx_optim.state import entries, nested
+from mcx_optim.state import entries, expect_setting, nested
 
 
 class KFAC(FirstOrder):
@@ -138,7 +138,8 @@ class KFAC(FirstOrder):
         return state
 
     def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; raise ValueError if `most` was another."""
+        expect_setting(self, "most", entries(state, "kronecker"))
         super().load_state_dict(state)
         self._kronecker, self._inverse = Kronecker(self.decay, self.most), None
         if self._t:

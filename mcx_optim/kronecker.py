@@ -4,6 +4,7 @@ import numpy as np
 
 from mcx_optim.parts import on_each
 from mcx_optim.settings import at_least, fraction, integer
+from mcx_optim.state import expect_setting
 
 
 class Kronecker:
@@ -84,16 +85,17 @@ class Kronecker:
         return Inverse(self._blocks, inverses)
 
     def state_dict(self):
-        """Return the factors and the number of batches seen as a flat dict."""
-        state = {"steps": self._steps}
+        """Return the factors, the number of batches seen, and `most`, which shapes them."""
+        state = {"steps": self._steps, "most": self.most}
         for k, pair in enumerate(self._factors):
             state |= {f"factor.{k}.{i}": factor for i, factor in enumerate(pair)}
         return state
 
     def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; raise ValueError if `most` was another."""
+        expect_setting(self, "most", state)
         self._steps, self._blocks = int(state["steps"]), None
-        count = len(state) // 2
+        count = sum(name.startswith("factor.") for name in state) // 2
         self._factors = [tuple(state[f"factor.{k}.{i}"] for i in range(2)) for k in range(count)]
 
     def _seen(self, block, vector, parts):

@@ -9,6 +9,7 @@ from mcx_optim.gradients import estimator
 from mcx_optim.krylov import length
 from mcx_optim.lanczos import lanczos
 from mcx_optim.newton_krylov import CURVATURES
+from mcx_optim.scaled import power_of_two
 from mcx_optim.settings import integer, word
 from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
@@ -24,7 +25,8 @@ class KrylovSubspaceDescent:
        Δ_prev is the step before.
     2. Coordinates a, Δ = V S |Θ|^{-1/2} a, with the eigenvalues and eigenvectors VᵀAV = S Θ Sᵀ,
        |Θ| at least 1e-4 of the largest: in these the curvature of the batch is ±1.
-    3. BFGS on f(w + Δ) as a function of a, on samples of its own.
+    3. BFGS on f(w + Δ) as a function of a, on samples of its own, in a unit of f near the decrease
+       that g and |Θ| predict: no step depends on the unit of the loss.
 
     No damping, no line search after it, and no positive semidefinite curvature is needed; K + 1
     vectors of the length of w are kept.
@@ -86,7 +88,7 @@ class KrylovSubspaceDescent:
         self.curvature = word("curvature", curvature, CURVATURES)
         self.rhs = estimator(rhs)
         self.seed = integer("seed", seed, 0)
-        self._steps = 0
+        self._drawn = 0  # samples of BFGS
         self._last = None  # the step before
 
     def step(self, objective, w, batch):
@@ -113,8 +115,8 @@ class KrylovSubspaceDescent:
         if not len(rows):
             return w, log.finish("skipped", "the product of the gradient was not finite")
         sample = self._sample(objective, batch)
-        self._steps += 1
-        alpha, losses, trials = self._bfgs(objective, w, sample, rows, coordinates(T))
+        self._drawn += 1
+        alpha, losses, trials = self._bfgs(objective, w, sample, rows, T)
         delta = combine(alpha, rows)
         slope = float(g @ delta)
         log.note(
@@ -135,14 +137,14 @@ class KrylovSubspaceDescent:
 
     def state_dict(self):
         """Return what the next step depends on, as a flat dict."""
-        state = {"parts": made_of({"rhs": self.rhs}), "steps": self._steps}
+        state = {"parts": made_of({"rhs": self.rhs}), "drawn": self._drawn}
         state |= {} if self._last is None else {"last": self._last}
         return state | nested(rhs=self.rhs.state_dict())
 
     def load_state_dict(self, state):
         """Restore what `state_dict` returned."""
         expect_made_of({"rhs": self.rhs}, state)
-        self._steps, self._last = int(state["steps"]), state.get("last")
+        self._drawn, self._last = int(state["drawn"]), state.get("last")
         self.rhs.load_state_dict(entries(state, "rhs"))
 
     def _subspace(self, A, g):
@@ -169,10 +171,10 @@ class KrylovSubspaceDescent:
         size = min(self.search_size or len(batch[0]), objective.samples)
         if size == objective.samples:
             return objective.data
-        return objective.sample(size, np.random.default_rng([self.seed, self._steps]))
+        return objective.sample(size, np.random.default_rng([self.seed, self._drawn]))
 
-    def _bfgs(self, objective, w, sample, rows, C):
-        """Minimize f(w + Vα), α = C a; return α, the losses at 0 and there, and the evaluations."""
+    def _bfgs(self, objective, w, sample, rows, T):
+        """Minimize f(w + Vα); return α, the losses at 0 and there, and the evaluations."""
         try:
             from scipy.optimize import minimize
         except ImportError as error:
@@ -189,10 +191,11 @@ class KrylovSubspaceDescent:
                 loss, g = objective.value_and_grad(v, sample) if a.any() else known
             except NonFiniteError:
                 return math.inf, np.zeros_like(a)
-            return float(loss), C.T @ host(rows @ g)
+            return float(loss) / unit, C.T @ host(rows @ g) / unit
 
+        C, unit = coordinates(T, host(rows @ known[1]))
         zero = np.zeros(C.shape[1])
-        first, slope = value_and_grad(zero)
+        slope = value_and_grad(zero)[1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = minimize(
                 value_and_grad,
@@ -201,14 +204,23 @@ class KrylovSubspaceDescent:
                 method="BFGS",
                 options={"maxiter": self.iterations, "gtol": SMALL * float(np.max(np.abs(slope)))},
             )
-        return C @ found.x, (first, float(found.fun)), found.nfev
+        return C @ found.x, (float(known[0]), float(found.fun) * unit), found.nfev
 
 
-def coordinates(T):
-    """Return S |Θ|^{-1/2} of T = S Θ Sᵀ, with |Θ| at least 1e-4 of the largest."""
+def coordinates(T, slope):
+    """Return C = S |Θ|^{-1/2} of T = S Θ Sᵀ in a unit of f, and that, for a slope along the basis.
+
+    |Θ| is at least 1e-4 of the largest. The unit is a power of two, at most twice the change that
+    |Θ| predicts if that is all of one size: the first step of BFGS is then one of Newton.
+    """
     theta, S = np.linalg.eigh(T)
     theta = np.abs(theta)
-    return S / np.sqrt(np.maximum(theta, FLOOR * theta.max() or 1.0))
+    # without curvature a step has length 1
+    largest = float(theta.max()) or length(slope) or 1.0
+    C = S / np.sqrt(np.maximum(theta / largest, FLOOR)) if theta.any() else S
+    slope = length(C.T @ slope)
+    unit = 2 * power_of_two(slope / largest * slope)
+    return math.sqrt(unit / largest) * C, unit
 
 
 def bordered(T, column):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.settings import at_least, integer, word
 
 
@@ -77,8 +78,9 @@ def lanczos(
 
     Raises
     ------
-    ValueError
-        If `negative` is another word, `damping` negative or `max_iterations` less than 1.
+    TypeError, ValueError
+        If `b` is not a flat vector of float32 or float64, or `negative` is another word, `damping`
+        negative or `max_iterations` less than 1.
 
     References
     ----------
@@ -99,6 +101,7 @@ def lanczos(
     damping = at_least("lanczos: damping", damping, 0)
     tolerance = at_least("lanczos: tolerance", tolerance, 0)
     max_iterations = integer("lanczos: max_iterations", max_iterations, 1)
+    check_point(b, "lanczos: b")
     negative = word("lanczos: negative", negative, ("stop", "absolute"))
     process = _Process(A, b, min(max_iterations, b.size))
     noise = 100 * float(np.finfo(b.dtype).eps)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mcx_optim.errors import NonFiniteError
 from mcx_optim.krylov import length
+from mcx_optim.scaled import power_of_two
 from mcx_optim.settings import integer, number
 from mcx_optim.state import expect_alike
 from mcx_optim.step_info import StepLog
@@ -19,8 +20,8 @@ class LBFGS:
 
     s = w' - w and y = g' - g of one step. B⁻¹g by the two-loop recursion from (s·y/y·y) I of the
     last pair; a pair with s·y < 1e-10 ‖s‖ ‖y‖ is left out, so that B stays positive definite. The
-    line search begins with γ = 1, without pairs with min(1, 1/‖g‖₁): the only place where the scale
-    of the loss matters.
+    line search begins with γ = 1; along -g with s·y/y·y of the last pair, without one with 1/‖g‖₁.
+    No step depends on the unit of the loss.
 
     For the loss of all data, `Objective.full`: differences of gradients of different batches are
     noise. The gradient where a step ends is that where the next one begins, at no cost.
@@ -87,11 +88,11 @@ class LBFGS:
         log.note(loss=loss, tracked_loss=loss, gradient_norm=length(g))
         if not g.any():
             return w, log.finish("skipped", "the gradient is zero")
-        found = self._search(objective, w, loss, g, log) if self._pairs else None
+        found = self._search(objective, w, loss, g, log, 1.0) if self._pairs else None
         restarted = bool(self._pairs) and found is None
         if found is None:
-            self._pairs = []
-            found = self._search(objective, w, loss, g, log)
+            first, self._pairs = self._along_gradient(g), []
+            found = self._search(objective, w, loss, g, log, first)
         if found is None:
             return w, log.finish("skipped", "no step size decreases the loss")
         trial, met, new = found
@@ -117,7 +118,14 @@ class LBFGS:
         """Restore what `state_dict` returned."""
         self._pairs = list(zip(state["S"], state["Y"], strict=True)) if "S" in state else []
 
-    def _search(self, objective, w, loss, g, log):
+    def _along_gradient(self, g):
+        """Return the γ of the first trial along -g."""
+        if not self._pairs:
+            return 1 / float(np.sum(np.abs(g)))
+        s, y = self._pairs[-1]
+        return abs(float(s @ y)) / float(y @ y)
+
+    def _search(self, objective, w, loss, g, log, first):
         """Return a trial along -B⁻¹g, whether it meets the conditions, and w there; or None."""
         delta = -self._solve(g)
         start = Trial(0.0, loss, float(g @ delta), g)
@@ -134,7 +142,6 @@ class LBFGS:
                 return Trial(gamma, math.inf, math.nan)
             return Trial(gamma, new_loss, float(gradient @ delta), gradient)
 
-        first = 1.0 if self._pairs else min(1.0, 1 / float(np.sum(np.abs(g))))
         with np.errstate(all="ignore"):  # a trial may be out of range
             trial, met, trials = strong_wolfe(
                 trial_at,
@@ -164,8 +171,11 @@ class LBFGS:
     def _remember(self, s, y):
         """Add a pair of enough curvature, and drop the oldest if there are too many.
 
-        One so short that its products lose digits to underflow is of none.
+        B is that of (s, y) in any common unit: in this one s·y is near 1 or less. A pair whose
+        products lose digits to underflow even so is of no curvature.
         """
+        unit = s.dtype.type(power_of_two(length(s) ** 0.5 * length(y) ** 0.5))
+        s, y = s / unit, y / unit
         curvature, limits = float(s @ y), np.finfo(s.dtype)
         visible = min(curvature, float(y @ y)) > float(limits.tiny) / float(limits.eps)
         if visible and curvature > LEAST_CURVATURE * length(s) * length(y):

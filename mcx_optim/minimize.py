@@ -57,7 +57,8 @@ def minimize(
        1000 eps (|f| + Σ|g_i w_i|), which the rounding of f and of w may make of f;
     3. after 10 such steps where it predicts more, or there is no model. Here and in 2 a step that
        is skipped, though it had a prediction, counts as 5, and one that is made without a look at f
-       where it ends, as those of first order are, does not count;
+       where it ends, as those of first order are, does not count; nor do the first steps of an
+       optimizer with a `warmup`, so many as that says;
     4. where the callback raises StopIteration.
 
     Parameters
@@ -118,7 +119,7 @@ def minimize(
     w = w0.copy() if getattr(w0, "dtype", None) in (np.float32, np.float64) else np.array(w0, float)
     objective = _Function(f, grad)
     loss, g = objective.full(w)
-    watch = _Watch(loss, g, tol)
+    watch = _Watch(loss, g, tol, getattr(optimizer, "warmup", 0))
     steps = []
     while watch.status is None and len(steps) < max_iterations:
         w, info = optimizer.step(objective, w, None)
@@ -192,11 +193,11 @@ class _Function(Objective):
 class _Watch:
     """Decides when a run ends: `status` is then the reason."""
 
-    def __init__(self, loss, g, tol):
+    def __init__(self, loss, g, tol, warmup):
         self._eps = float(np.finfo(g.dtype).eps)
         self._loss, self._largest = loss, _largest(g)
         self._target = tol * self._largest
-        self._idle = 0
+        self._idle = -warmup
         self._predicted = math.inf
         self.status = 0 if self._largest <= self._target else None
 

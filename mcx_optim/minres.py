@@ -6,6 +6,7 @@ import numpy as np
 
 from mcx_optim.damping import Damped
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.scaled import HIDDEN, Scaled, bounds
 from mcx_optim.settings import at_least, integer
 
@@ -43,8 +44,9 @@ def minres(
 
     Raises
     ------
-    ValueError
-        If `damping` is negative or `max_iterations` less than 1.
+    TypeError, ValueError
+        If `b` is not a flat vector of float32 or float64, or `damping` is negative or
+        `max_iterations` less than 1.
 
     References
     ----------
@@ -64,6 +66,7 @@ def minres(
     damping = at_least("minres: damping", damping, 0)
     tolerance = at_least("minres: tolerance", tolerance, 0)
     max_iterations = integer("minres: max_iterations", max_iterations, 1)
+    check_point(b, "minres: b")
     system = Scaled(Damped(A, damping) if damping else A, b)
     eps, flat, bound = bounds(b, tolerance)
     x, r = np.zeros_like(b), system.b

@@ -5,6 +5,7 @@ import numpy as np
 from mcx_optim.armijo import armijo
 from mcx_optim.hessian import Hessian
 from mcx_optim.krylov import length
+from mcx_optim.probe import check_point
 from mcx_optim.settings import integer
 from mcx_optim.step_info import StepLog
 
@@ -69,9 +70,10 @@ class Newton:
         ------
         NonFiniteError
             If the loss or the gradient at w is not finite.
-        ValueError
-            If w is longer than `max_parameters`.
+        TypeError, ValueError
+            If w is not a flat vector of float32 or float64, or longer than `max_parameters`.
         """
+        check_point(w)
         if w.size > self.max_parameters:
             raise ValueError(
                 f"Newton: expected at most {self.max_parameters} parameters, got {w.size}; use "

@@ -12,6 +12,7 @@ from mcx_optim.gradients import GrowingSample, estimator
 from mcx_optim.hessian import Hessian
 from mcx_optim.kronecker import Kronecker
 from mcx_optim.krylov import Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.settings import fraction, integer, word
 from mcx_optim.state import entries, expect_alike, expect_made_of, made_of, nested
 from mcx_optim.step_info import StepLog
@@ -176,10 +177,11 @@ class NewtonKrylov:
         ------
         NonFiniteError
             If the loss or the gradient at w is not finite.
-        ValueError
-            If the tolerance is below what the precision of w can reach, or w is not like that of
-            the steps before.
+        TypeError, ValueError
+            If w is not a flat vector of float32 or float64, or not like that of the steps before,
+            or the tolerance is below what its precision can reach.
         """
+        check_point(w)
         log = StepLog(objective)
         eps = float(np.finfo(w.dtype).eps)
         if self.tolerance < 10 * eps:

@@ -8,13 +8,13 @@ from mcx_optim.errors import NonDeterministicError, NonFiniteError
 from mcx_optim.parts import weighted
 
 
-def check_point(w):
+def check_point(w, name: str = "w"):
     """Raise TypeError or ValueError unless w is a flat vector of float32 or float64."""
     if getattr(w, "dtype", None) not in (np.float32, np.float64):
         got = getattr(w, "dtype", type(w).__name__)
-        raise TypeError(f"w: expected an array of float32 or float64, got {got}; use w.astype")
+        raise TypeError(f"{name}: expected an array of float32 or float64, got {got}; use astype")
     if w.ndim != 1 or w.size == 0:
-        raise ValueError(f"w: expected one flat vector (P,) with P > 0, got shape {w.shape}")
+        raise ValueError(f"{name}: expected one flat vector (P,) with P > 0, got shape {w.shape}")
 
 
 def describe(batch) -> str:
@@ -37,12 +37,17 @@ def finite(shares, results, w, where):
 
     Raises
     ------
-    ValueError
-        If a gradient is not like w, or a loss is not one number.
+    TypeError, ValueError
+        If a gradient is not an array like w, or a loss is not one number.
     NonFiniteError
         If the loss or the gradient is not finite; `where` returns the batch and the reason.
     """
     for loss, gradient in results:
+        if not hasattr(gradient, "shape"):
+            raise TypeError(
+                f"gradient: expected an array of shape {w.shape}, got a {type(gradient).__name__}; "
+                "use np.stack"
+            )
         if gradient.shape != w.shape or gradient.dtype != w.dtype:
             raise ValueError(
                 f"gradient: expected shape {w.shape} and dtype {w.dtype} as w has, got "

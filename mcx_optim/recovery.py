@@ -8,6 +8,7 @@ from mcx_optim.errors import NonFiniteError
 from mcx_optim.settings import word
 from mcx_optim.state import entries, nested
 
+DRAWN = ("drawn", "rhs.pass", "rhs.place")  # of a state: where the drawing has come to
 OUTCOMES = {"raise": None, "skip": "skipped", "roll_back": "rolled back"}
 """The policies, and the outcome of a step that failed under each."""
 
@@ -70,6 +71,8 @@ class Recovery:
     def restore(self, error):
         """Return the kept w after a failure and restore the optimizer.
 
+        The drawing of samples goes on from where it is, lest the same ones fail again.
+
         Raises
         ------
         NonFiniteError
@@ -85,6 +88,8 @@ class Recovery:
             ) from error
         self._restored += 1
         w, state = copy.deepcopy((self._w, self._state))
+        now = self._optimizer.state_dict()
+        state |= {name: now[name] for name in DRAWN if name in state}
         self._optimizer.load_state_dict(state)
         return w
 

@@ -7,6 +7,7 @@ import numpy as np
 from mcx_optim.first_order import FirstOrder
 from mcx_optim.parts import on_each
 from mcx_optim.settings import fraction, integer, positive
+from mcx_optim.state import expect_setting
 
 
 class Shampoo(FirstOrder):
@@ -101,14 +102,15 @@ class Shampoo(FirstOrder):
         return -rate * delta
 
     def state_dict(self):
-        """Return the step count, Ḡ, the L_i and their roots."""
-        state = super().state_dict()
+        """Return the step count, Ḡ, the L_i and their roots, and `most`, which shapes them."""
+        state = super().state_dict() | {"most": self.most}
         for k, (statistic, root) in enumerate(zip(self._statistics, self._roots, strict=True)):
             state |= {f"statistic.{k}": statistic, f"root.{k}": root}
         return state
 
     def load_state_dict(self, state):
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; raise ValueError if `most` was another."""
+        expect_setting(self, "most", state)
         super().load_state_dict(state)
         count = sum(name.startswith("root.") for name in state)
         self._statistics = [state[f"statistic.{k}"] for k in range(count)]

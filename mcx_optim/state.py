@@ -47,6 +47,26 @@ def expect_made_of(parts: dict, state: dict):
         )
 
 
+def expect_setting(optimizer, name: str, state: dict):
+    """Raise ValueError if a state tells that it was made with another value of a setting.
+
+    Examples
+    --------
+    >>> from mcx_optim import Shampoo
+    >>> expect_setting(Shampoo(most=100), "most", {"most": 768})
+    Traceback (most recent call last):
+        ...
+    ValueError: load_state_dict: expected the state of a Shampoo with most=100, got one with ...
+    """
+    own = getattr(optimizer, name)
+    if state.get(name, own) != own:
+        maker = type(optimizer).__name__
+        raise ValueError(
+            f"load_state_dict: expected the state of a {maker} with {name}={own}, got one with "
+            f"{name}={state[name]}; make it by {maker}({name}={state[name]})"
+        )
+
+
 def expect_alike(optimizer, w, *vectors):
     """Raise ValueError unless w is like vectors of steps before; None is no such vector."""
     for vector in vectors:

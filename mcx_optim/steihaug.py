@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mcx_optim.krylov import KrylovResult, Status, length
+from mcx_optim.probe import check_point
 from mcx_optim.scaled import power_of_two
 from mcx_optim.settings import at_least, integer, positive
 
@@ -44,8 +45,8 @@ def steihaug(
 
     Raises
     ------
-    ValueError
-        If a parameter is out of range.
+    TypeError, ValueError
+        If `b` is not a flat vector of float32 or float64, or a parameter out of range.
 
     References
     ----------
@@ -66,6 +67,7 @@ def steihaug(
     radius = positive("steihaug: radius", radius)
     tolerance = at_least("steihaug: tolerance", tolerance, 0)
     max_iterations = integer("steihaug: max_iterations", max_iterations, 1)
+    check_point(b, "steihaug: b")
     # x is in units of a power of two near Δ, and b, r, p of one near ‖b‖: no digit changes.
     size = length(b)
     unit, scale = power_of_two(size), power_of_two(radius)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mcx_optim.scaled import power_of_two
+
 GROWTH = (2.0, 10.0)  # of γ while no minimum is bracketed, at least and at most
 INNER = 0.1  # of a bracket: a trial stays that far from its ends
 
@@ -132,9 +134,10 @@ def _cubic_minimum(a, b):
     if width == 0:
         return math.nan
     middle = a.slope + b.slope - 3 * (b.loss - a.loss) / width
-    square = middle * middle - a.slope * b.slope
+    unit = power_of_two(max(abs(middle), abs(a.slope), abs(b.slope)))  # squares stay in range
+    square = (middle / unit) ** 2 - (a.slope / unit) * (b.slope / unit)
     if not 0 <= square < math.inf:
         return math.nan
-    root = math.copysign(math.sqrt(square), width)
+    root = math.copysign(unit * math.sqrt(square), width)
     below = b.slope - a.slope + 2 * root
     return b.gamma - width * (b.slope + root - middle) / below if below else math.nan

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mcx_optim import (
+    KFAC,
     LBFGS,
     SGD,
     GrowingSample,
@@ -11,12 +12,21 @@ from mcx_optim import (
     Kronecker,
     KrylovSubspaceDescent,
     MovingAverage,
+    Newton,
     NewtonKrylov,
     NonDeterministicError,
     Objective,
     PartitionNewton,
+    Shampoo,
+    TrustRegion,
     VarianceReduced,
+    cgls,
+    conjugate_residual,
     fit,
+    lanczos,
+    minres,
+    steihaug,
+    truncated_cg,
 )
 from tests.optim.problems import quadratic, small_softmax, softmax_value_and_grad, spd
 
@@ -208,3 +218,81 @@ def test_loss_that_does_not_depend_on_w_is_refused(loss, dtype):
     objective = Objective(lambda w, b: (np.mean(b[0]), 0 * w), data=(np.arange(60.0),))
     with pytest.raises(ValueError, match=r"on the batch \(60 samples\)"):
         fit(objective, SGD(), np.ones(2), 1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"optimizer": SGD}, "optimizer: expected an object such as SGD.., got <class .*SGD'>"),
+        ({"optimizer": "sgd"}, "optimizer: expected an object such as SGD.., got 'sgd'; call"),
+        ({"objective": softmax_value_and_grad}, "objective: expected an Objective, got a function"),
+        ({"callbacks": print}, "callbacks: expected a list or tuple .*, got a builtin_function"),
+        ({"callbacks": (print for _ in "a")}, "callbacks: expected .*, got a generator; use"),
+        ({"callbacks": [None]}, "callbacks: expected a list or tuple of callables"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(parts, message):
+    objective, w = small_softmax()
+    with pytest.raises(TypeError, match=message):
+        fit(**({"objective": objective, "optimizer": SGD(), "w": w, "epochs": 1} | parts))
+
+
+def test_a_checkpoint_without_a_folder_is_refused_before_the_first_step(tmp_path):
+    evaluated = []
+
+    def value_and_grad(w, batch):
+        evaluated.append(w)
+        return w @ w / 2, w
+
+    message = "expected a file in a folder that exists, got .*run.npz; make .*none first"
+    with pytest.raises(FileNotFoundError, match=message):
+        fit(Objective(value_and_grad), SGD(), np.ones(2), 1, checkpoint=tmp_path / "none/run.npz")
+    assert not evaluated
+
+
+def test_a_gradient_that_is_no_array_is_refused():
+    objective = Objective(lambda w, batch: (w @ w / 2, list(w)))
+    with pytest.raises(TypeError, match=r"gradient: expected an array of shape \(2,\), got a list"):
+        fit(objective, SGD(), np.ones(2), 1)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        NewtonKrylov(),
+        NewtonKrylov(literal=True),
+        HessianFree(curvature="hessian"),
+        KrylovSubspaceDescent(),
+        LBFGS(),
+        Newton(),
+        TrustRegion(),
+        PartitionNewton("parameter"),
+        SGD(),
+        KFAC(),
+        Shampoo(),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_steps_from_points_of_another_kind_are_refused(optimizer):
+    objective = Objective(lambda w, batch: (w @ w / 2, w))
+    for w, error, got in (
+        (np.array([1, 2]), TypeError, "an array of float32 or float64, got int64; use astype"),
+        (np.ones((2, 1)), ValueError, r"one flat vector .*, got shape \(2, 1\)"),
+    ):
+        with pytest.raises(error, match=f"^w: expected {got}"):
+            optimizer.step(objective, w, None)
+
+
+@pytest.mark.parametrize(
+    "solver", [truncated_cg, cgls, conjugate_residual, minres, lanczos, steihaug]
+)
+def test_right_hand_sides_of_another_kind_are_refused(solver):
+    radius = {"radius": 1.0} if solver is steihaug else {}
+    for b, error, got in (
+        ([1.0, 2.0], TypeError, "an array of float32 or float64, got list; use astype"),
+        (np.array([1, 2]), TypeError, "an array of float32 or float64, got int64; use astype"),
+        (np.ones((2, 1)), ValueError, r"one flat vector .*, got shape \(2, 1\)"),
+        (np.ones(0), ValueError, r"one flat vector .*, got shape \(0,\)"),
+    ):
+        with pytest.raises(error, match=f"{solver.__name__}: b: expected {got}"):
+            solver(np.eye(2), b, **radius)

@@ -12,9 +12,10 @@ from mcx_nn import (
     softmax_cross_entropy,
 )
 from mcx_optim import GaussNewton, NewtonKrylov, Objective
+from mcx_optim.cg_path import minimize_quadratic
 from mcx_optim.damping import Damped
 from mcx_optim.diagonal import Diagonal
-from mcx_optim.hessian_free import HessianFree, minimize_quadratic
+from mcx_optim.hessian_free import HessianFree
 from tests.optim.networks import regression, softmax_net
 
 

@@ -8,7 +8,9 @@ import pytest
 from mcx_optim import (
     SGD,
     Adam,
+    GrowingSample,
     History,
+    KrylovSubspaceDescent,
     NewtonKrylov,
     NonFiniteError,
     Objective,
@@ -271,6 +273,22 @@ def test_batches_with_a_bad_sample_are_skipped():
     assert ((steps == "skipped").sum(axis=1) == 1).all()
     assert np.isfinite(result.w).all()
     assert np.isnan(result.history.column("train_loss")).all()
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        NewtonKrylov(rhs=GrowingSample(first=2 * BATCH, growth=1.0)),
+        KrylovSubspaceDescent(rhs="batch", iterations=2, search_size=30),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_a_sample_that_fails_is_not_drawn_again(optimizer):
+    (X, Y), w = small_softmax()[0].data, np.zeros(15)
+    X[50, 1] = np.nan
+    objective = Objective(softmax_value_and_grad, data=(X, Y))
+    history = fit(objective, optimizer, w, 5, BATCH, on_nonfinite="skip").history
+    assert 5 <= outcomes(history).count("skipped") <= 10
 
 
 @pytest.mark.parametrize("policy", ["raise", "skip", "roll_back"])

@@ -23,7 +23,7 @@ from tests.optim.networks import dense_gauss_newton, network_loss, regression, s
 from tests.optim.problems import network_value_and_grad, quadratic, small_softmax, spd
 from tests.standin import StandIn
 
-MODULE = sys.modules["mcx_optim.hessian_free"]
+MODULES = [sys.modules[f"mcx_optim.{name}"] for name in ("hessian_free", "cg_path")]
 
 
 def literal_step(state, f, g, B, f_all=None, xi=0.95, eps=5e-4):
@@ -147,17 +147,15 @@ def test_steps_are_those_of_a_literal_transcription():
         ("if math.isfinite(loss) and not new_loss < loss", "if True"),
     ],
 )
-def test_planted_errors_are_caught(correct, planted):
-    source = inspect.getsource(MODULE)
-    assert source.count(correct) == 1
-    namespace = {"__name__": "planted"}
-    sys.modules["planted"] = MODULE  # where its dataclasses look for annotations
-    try:
-        exec(source.replace(correct, planted), namespace)
-        with pytest.raises(AssertionError):
-            check(namespace["HessianFree"])
-    finally:
-        del sys.modules["planted"]
+def test_planted_errors_are_caught(correct, planted, monkeypatch):
+    assert sum(inspect.getsource(module).count(correct) for module in MODULES) == 1
+    module = next(module for module in MODULES if correct in inspect.getsource(module))
+    namespace = {"__name__": module.__name__}  # where its dataclasses look for annotations
+    exec(inspect.getsource(module).replace(correct, planted), namespace)
+    for name in ("minimize_quadratic", "backtrack"):
+        monkeypatch.setattr(MODULES[0], name, namespace[name])
+    with pytest.raises(AssertionError):
+        check(namespace.get("HessianFree", HessianFree))
 
 
 def test_gradient_of_all_data_and_curvature_of_a_batch():
@@ -210,10 +208,10 @@ def test_the_log_has_what_a_dense_computation_finds():
 
 @pytest.mark.parametrize(
     ("share", "factor"),
-    [(1.0, 2 / 3), (0.76, 2 / 3), (0.74, 1.0), (0.26, 1.0), (0.24, 1.5), (-1.0, 1.5)],
+    [(1.0, 2 / 3), (0.76, 2 / 3), (0.74, 1.0), (0.26, 1.0), (0.24, 1.5), (-1.0, 1.0)],
 )
 def test_damping_follows_the_reduction_ratio(share, factor):
-    """The loss changes by `share` of what the model says, everywhere but at w."""
+    """The loss changes by `share` of what the model says; where it grows there is no step."""
     A, b = spd(4), np.ones(4)
 
     def value_and_grad(w, batch):
@@ -242,17 +240,14 @@ def test_a_hundredth_of_the_slope_suffices(share, outcome):
     objective = Objective(lambda w, batch: (-share * np.sum(w), -np.ones_like(w)))
     _, info = HessianFree(curvature="hessian", rhs="batch").step(objective, np.zeros(2), None)
     assert (info.outcome, info.gamma) == (outcome, float(outcome == "accepted"))
-    assert info.trials == (1 if outcome == "accepted" else 20)
+    assert info.trials == (1 if outcome == "accepted" else 40 * 20)
 
 
 def test_steps_that_are_skipped_say_why():
-    optimizer = HessianFree(curvature="hessian")
-    w, info = optimizer.step(quadratic(spd(3), np.zeros(3)), np.zeros(3), None)
+    w, info = HessianFree(curvature="hessian").step(
+        quadratic(spd(3), np.zeros(3)), np.zeros(3), None
+    )
     assert (info.outcome, info.reason, w.any()) == ("skipped", "the gradient is zero", False)
-    w, info = optimizer.step(quadratic(-5 * np.eye(3), np.ones(3)), np.zeros(3), None)
-    assert info.outcome == "skipped"
-    assert "negative curvature" in info.reason
-    assert optimizer.damping == 1.5
     wrong = Objective(lambda w, batch: (-np.sum(w * w) / 2, w))  # the gradient of another loss
     w, info = HessianFree(curvature="hessian").step(wrong, np.ones(2), None)
     assert (info.outcome, info.gamma) == ("skipped", 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mcx_optim import Status
-from mcx_optim.hessian_free import backtrack, minimize_quadratic
+from mcx_optim.cg_path import backtrack, minimize_quadratic
 from tests.optim.problems import spd
 
 
@@ -35,6 +35,19 @@ def test_preconditioned_iterates_are_those_of_the_transformed_system():
     theirs = minimize_quadratic(root @ A @ root, root @ g, None, None, 1e-12, 6)
     for mine, other in zip(ours.kept, theirs.kept, strict=True):
         np.testing.assert_allclose(mine.p, root @ other.p, rtol=1e-10)
+
+
+@pytest.mark.parametrize("power", [400, -400])
+def test_the_unit_of_the_loss_changes_no_digit(power):
+    """Squares of g, and dᵀBd, would be out of range."""
+    A, g, unit = spd(12), np.arange(1.0, 13.0), 2.0**power
+    for start in (None, -np.linalg.solve(A, g) / 2):
+        plain = minimize_quadratic(A, g, start, None, 1e-9, 8)
+        scaled = minimize_quadratic(unit * A, unit * g, start, None, 1e-9, 8)
+        for got, expected in zip(scaled.kept, plain.kept, strict=True):
+            np.testing.assert_array_equal(got.p, expected.p)
+            assert got.q == unit * expected.q
+        assert scaled.residual_norm == unit * plain.residual_norm
 
 
 def test_a_start_is_taken_where_it_decreases_q():

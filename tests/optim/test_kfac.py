@@ -339,6 +339,14 @@ def test_unused_state_resets():
     assert np.array_equal(used.step(objective, w, batch)[0], expected)
 
 
+def test_a_state_with_another_bound_is_refused():
+    objective, w, [batch] = small("perceptron", 1)
+    saved, other = KFAC(most=4), KFAC()
+    saved.step(objective, w, batch)
+    with pytest.raises(ValueError, match="of a KFAC with most=2048, got one with most=4; make"):
+        other.load_state_dict(saved.state_dict())
+
+
 @pytest.mark.parametrize("every", [None, 1])
 def test_run_continues_bit_for_bit_from_a_checkpoint(every, tmp_path):
     objective, w, _ = small("perceptron", 10)

@@ -19,7 +19,7 @@ from mcx_nn import (
     mean_squared_error,
     softmax_cross_entropy,
 )
-from mcx_optim import Kronecker, NewtonKrylov, Objective, fit
+from mcx_optim import KFAC, HessianFree, Kronecker, NewtonKrylov, Objective, fit
 from mcx_optim.kronecker import blocks_of
 from tests.optim.test_observe import dense_matrix, problem_with
 
@@ -334,6 +334,25 @@ def test_state_returns_bit_for_bit():
         for M, seed in ((first, 7), (second, 7)):
             M.update(objective, w, batch, np.random.default_rng(seed))
         assert np.array_equal(first.damped(0.1) @ w, second.damped(0.1) @ w)
+
+
+def test_a_state_with_another_bound_is_refused():
+    """Its factors are of other shapes, and would broadcast against new ones."""
+    problem, w, batch = problem_with(softmax_cross_entropy)
+    objective, saved, other = Objective.of(problem), Kronecker(most=2), Kronecker()
+    saved.update(objective, w, batch, np.random.default_rng(0))
+    message = "of a Kronecker with most=2048, got one with most=2; make"
+    with pytest.raises(ValueError, match=message):
+        other.load_state_dict(saved.state_dict())
+    assert other.state_dict() == Kronecker().state_dict()
+    for make in (NewtonKrylov, HessianFree):
+        trainer = make(preconditioner=Kronecker(most=2), rhs="batch", curvature="gauss_newton")
+        trainer.step(objective, w, batch)
+        with pytest.raises(ValueError, match=message):
+            make(preconditioner=Kronecker(), rhs="batch").load_state_dict(trainer.state_dict())
+    optimizer = KFAC()
+    optimizer.step(objective, w, batch)
+    assert [name for name in optimizer.state_dict() if "most" in name] == ["kronecker.most"]
 
 
 @pytest.mark.parametrize("options", [{"rhs": "global"}, {"rhs": "batch", "damping": 0.1}], ids=str)

@@ -93,8 +93,8 @@ def test_steps_are_minima_in_the_subspace():
         ("self._last = delta", "self._last = 0 * delta + g"),
         ("np.concatenate([rows, u[None]])", "np.concatenate([rows, rows[:1]])"),
         ("T = bordered(T, host(rows @ q))", "T = bordered(T, 0 * host(rows @ q))"),
-        ("C.T @ host(rows @ g)", "host(rows @ g)"),
-        ("C @ found.x, (first", "found.x, (first"),
+        ("C.T @ host(rows @ g) / unit", "host(rows @ g) / unit"),
+        ("C @ found.x, (float", "found.x, (float"),
         ("float(alpha @ T @ alpha) / 2", "float(alpha @ T @ alpha)"),
         ("lanczos(A, g,", "lanczos(A, A @ g,"),
     ],
@@ -112,12 +112,25 @@ def test_curvature_is_one_in_the_coordinates():
     rng = np.random.default_rng(0)
     Q = np.linalg.qr(rng.standard_normal((5, 5)))[0]
     theta = np.array([9.0, 1.0, 1e-7, 0.0, -4.0])
-    T = (Q * theta) @ Q.T
-    C = coordinates(T)
-    values = np.sort(np.linalg.eigvalsh(C.T @ T @ C))
+    T, g = (Q * theta) @ Q.T, rng.standard_normal(5)
+    C, unit = coordinates(T, g)
+    values = np.sort(np.linalg.eigvalsh(C.T @ T @ C / unit))
     np.testing.assert_allclose(values, [-1.0, 0.0, 1e-7 / 9e-4, 1.0, 1.0], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(np.abs(C).max(), np.abs(Q[:, 2:4]).max() / 0.03, rtol=0.7)
-    np.testing.assert_array_equal(coordinates(np.zeros((1, 1))), [[1.0]])
+    assert 0.5 < np.linalg.norm(C.T @ g / unit) ** 2 <= 1
+    for power in (1, -77, 120):
+        scaled, its_unit = coordinates(2.0**power * T, 2.0**power * g)
+        assert np.array_equal(scaled, C)
+        assert its_unit == 2.0**power * unit
+
+
+def test_without_curvature_and_slope_nothing_is_divided_by_zero():
+    np.testing.assert_array_equal(np.isfinite(coordinates(np.zeros((2, 2)), np.zeros(2))[0]), True)
+
+
+def test_without_curvature_the_coordinates_make_a_step_of_length_one():
+    for size in (1.0, 2.0**-90, 2.0**90):
+        C, unit = coordinates(np.zeros((1, 1)), np.array([size]))
+        np.testing.assert_allclose(C @ C.T * size / unit, [[1.0]], rtol=1e-15)
 
 
 def test_fewer_evaluations_than_without_the_coordinates():

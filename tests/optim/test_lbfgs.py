@@ -120,8 +120,8 @@ def test_every_gradient_is_evaluated_once():
 
 
 def test_the_first_trial():
-    """min(1, 1/‖g‖₁), and 1 once there is a pair."""
-    for scale, expected in ((0.1, 1.0), (10.0, 1 / 30.0)):
+    """1/‖g‖₁, and 1 once there is a pair: whatever the unit of the loss."""
+    for scale in (0.1, 10.0, 2.0**-200, 2.0**200):
         seen = []
 
         def value_and_grad(w, batch, seen=seen, scale=scale):
@@ -129,7 +129,22 @@ def test_the_first_trial():
             return scale * (w @ w) / 2, scale * w
 
         LBFGS().step(Objective(value_and_grad), np.array([1.0, -2.0]), None)
-        np.testing.assert_allclose(seen[1], (1 - expected * scale) * np.array([1.0, -2.0]))
+        np.testing.assert_allclose(seen[1], (1 - 1 / 3) * np.array([1.0, -2.0]))
+
+
+def test_the_first_trial_of_a_new_start_is_as_long_as_the_last_pair_says():
+    seen = []
+
+    def value_and_grad(w, batch):
+        seen.append(w.copy())
+        return 5.0 * (w @ w), 10.0 * w
+
+    optimizer, w = LBFGS(), np.array([1.0, -2.0])
+    s = np.array([1.0, 0.0])
+    optimizer.load_state_dict({"S": [-s], "Y": [40.0 * s]})  # uphill
+    w, info = optimizer.step(Objective(value_and_grad), w, None)
+    assert info.outcome == "fallback"
+    np.testing.assert_allclose(seen[1], (1 - 10 / 40) * np.array([1.0, -2.0]))
 
 
 def test_pairs_without_curvature_are_left_out():
@@ -143,11 +158,11 @@ def test_pairs_without_curvature_are_left_out():
 
 
 def test_pairs_whose_products_underflow_are_left_out():
-    """In float32 ‖y‖² is 0 for ‖y‖ = 1e-25, and would be divided by."""
+    """In float32 and units where s·y is near 1, ‖y‖² is 0 for y = 1e-36 s, and a divisor."""
     optimizer, s = LBFGS(), np.ones(2, np.float32)
-    optimizer._remember(s, np.float32(1e-25) * s)
+    optimizer._remember(s, np.float32(1e-36) * s)
     assert optimizer.state_dict() == {}
-    optimizer._remember(s, np.float32(1e-10) * s)
+    optimizer._remember(s, np.float32(1e-25) * s)
     assert len(optimizer.state_dict()["S"]) == 1
 
 

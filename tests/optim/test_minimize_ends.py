@@ -76,13 +76,32 @@ def test_a_function_without_a_lower_bound_is_no_success(method):
     assert result.fun < -1e300
 
 
-def test_steps_too_small_to_change_w_are_no_success():
-    for f, start in (
-        (lambda w: 1e-60 * ((w - 1) @ (w - 1)), [3.0, 2.0]),
-        (lambda w: (w / 1e30 - 1) @ (w / 1e30 - 1), [3e30, 2.0]),
-    ):
-        result = minimize(f, start, "lbfgs")
-        assert (result.success, result.status) == (False, 3)
+def test_the_unit_of_w_is_no_matter_where_the_gradient_tells_it():
+    result = minimize(lambda w: (w / 1e30 - 1) @ (w / 1e30 - 1), [3e30, 2.0], "lbfgs")
+    assert (result.success, result.status) == (True, 0)
+    np.testing.assert_allclose(result.x / 1e30, 1)
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e-60, 1e60, 1e120])
+@pytest.mark.parametrize("method", ["newton_krylov", "lbfgs", "trust_region", "newton"])
+def test_the_unit_of_f_is_no_matter(method, unit):
+    result = minimize(lambda w: unit * rosenbrock(w), [-1.2, 1.0], method)
+    assert (result.success, result.status) == (True, 0)
+    np.testing.assert_allclose(result.x, 1, atol=1e-6)
+
+
+def test_the_warm_up_of_partition_newton_is_no_standstill():
+    def f(w):
+        return np.sum(np.cosh(w - [1.0, -2.0]))
+
+    for warmup in (9, 10, 25):
+        method = PartitionNewton("parameter", damping=1.0, warmup=warmup)
+        result = minimize(f, np.zeros(2), method)
+        assert [info.outcome for info in result.steps[: warmup + 1]] == [
+            *["skipped"] * warmup,
+            "accepted",
+        ]
+        np.testing.assert_allclose(result.x, [1.0, -2.0], atol=0.1)
 
 
 def test_methods_that_do_not_decrease_f_in_every_step():

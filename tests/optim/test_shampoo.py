@@ -241,6 +241,16 @@ def test_state_continues_bit_for_bit(steps):
         assert np.array_equal(second.step(objective, expected, None)[0], w)
 
 
+def test_a_state_with_another_bound_is_refused():
+    objective, w = tensors()
+    saved, other = Shampoo(most=2), Shampoo()
+    saved.step(objective, w, None)
+    message = "expected the state of a Shampoo with most=768, got one with most=2; make it by Sham"
+    with pytest.raises(ValueError, match=message):
+        other.load_state_dict({name: np.asarray(v) for name, v in saved.state_dict().items()})
+    assert other.state_dict() == Shampoo().state_dict()
+
+
 def test_run_continues_bit_for_bit_from_a_checkpoint(tmp_path):
     rng = np.random.default_rng(0)
     data = rng.standard_normal((60, 4)), rng.integers(0, 3, 60)

@@ -94,7 +94,7 @@ def test_conditions_hold():
         ("high = low\n", "low = high\n"),
         ("- 3 * (b.loss", "+ 3 * (b.loss"),
         ("root - middle", "root + middle"),
-        ("math.copysign(math.sqrt(square), width)", "math.sqrt(square)"),
+        ("math.copysign(unit * math.sqrt(square), width)", "unit * math.sqrt(square)"),
         ("low.gamma + INNER * width", "high.gamma - INNER * width"),
     ],
 )
