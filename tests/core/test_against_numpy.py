@@ -181,7 +181,7 @@ ANYTHING = {
     **dict.fromkeys((np.sum, np.prod, np.nansum, np.nanprod), STARTED),
     **dict.fromkeys((np.mean, np.var, np.std, np.nanmean, np.nanvar, np.nanstd, np.all, np.any),
                     MASKED),
-    **dict.fromkeys((np.max, np.min, np.nanmax, np.nanmin), EXTREME),
+    **dict.fromkeys((np.max, np.min), EXTREME),
     **dict.fromkeys((np.ptp, np.median, np.nanmedian, np.count_nonzero), REDUCING),
     **dict.fromkeys((np.argmax, np.argmin, np.nanargmax, np.nanargmin), PICKING),
     **dict.fromkeys((np.cumsum, np.cumprod, np.nancumsum, np.nancumprod, np.sort, np.argsort,
@@ -252,6 +252,8 @@ ANYTHING = {
                                  ord=picked("fro", 1, -1, np.inf, -np.inf)),
 }  # fmt: skip
 SOLID = {
+    # Of a NaN without axes NumPy itself says NaN or `initial`, as it is a scalar or an array.
+    **dict.fromkeys((np.nanmax, np.nanmin), EXTREME),
     **dict.fromkeys((np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.ihfft), TRANSFORM),
     **dict.fromkeys((np.fft.fftn, np.fft.ifftn, np.fft.rfftn, np.fft.irfftn), TRANSFORMS),
     **dict.fromkeys((np.fft.fft2, np.fft.ifft2, np.fft.rfft2, np.fft.irfft2), PLANAR),
